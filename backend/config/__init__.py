@@ -1,0 +1,1 @@
+"""Settings, read from the environment and .env when asked, never at import."""

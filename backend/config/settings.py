@@ -1,0 +1,175 @@
+"""Every setting, its default and what is allowed. Read when asked (`load_settings`), never at import."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from backend.models.errors import SettingsError
+
+MIN_SECRET_BYTES = 32
+FORBIDDEN_SECRETS = frozenset({"change-me", "secret", "your-secret-key", "please-change-this-secret-key-now"})
+
+PositiveInt = Annotated[int, Field(ge=1, le=1_000_000)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class Settings(BaseSettings):
+    """Environment variables and `.env`, upper case; docs/configuration.md describes each."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", case_sensitive=False, frozen=True
+    )
+
+    server_host: str = "127.0.0.1"
+    server_port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    data_dir: Path = Path("data")
+    secret_key: SecretStr | None = None
+
+    llm_provider: Literal["auto", "ollama", "builtin"] = "auto"
+    ollama_host: Annotated[tuple[str, ...], NoDecode] = ("http://127.0.0.1:11434",)
+    ollama_model: str | None = None
+    ollama_timeout: Seconds = 300.0
+    """Longest wait for the first token (a model may have to load), in seconds."""
+    ollama_gap_timeout: Seconds = 60.0
+    """Longest silence between two tokens, in seconds."""
+    ollama_num_ctx: Annotated[int, Field(ge=512, le=4_194_304)] | None = None
+    ollama_temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
+    ollama_top_p: Annotated[float, Field(ge=0, le=1)] = 0.9
+    ollama_top_k: Annotated[int, Field(ge=1, le=10_000)] = 40
+    ollama_keep_alive: str = "30m"
+    ollama_num_parallel: Annotated[int, Field(ge=1, le=65_536)] = 1024
+    """Requests sent to one Ollama at a time; further ones wait here."""
+
+    embedding_model: str = "all-MiniLM-L6-v2"
+    vector_db_type: Literal["faiss", "chroma"] = "faiss"
+    vector_db_path: Path | None = None
+    chunk_size: Annotated[int, Field(ge=100, le=8000)] = 1000
+    chunk_overlap: Annotated[int, Field(ge=0, le=4000)] = 200
+
+    users_path: Path | None = None
+    sessions_path: Path | None = None
+    conversations_path: Path | None = None
+    uploads_path: Path | None = None
+
+    jwt_algorithm: Literal["HS256"] = "HS256"
+    jwt_expiration_hours: Annotated[float, Field(gt=0, le=8760)] = 24.0
+    max_upload_mb: Annotated[float, Field(gt=0, le=10_240)] = 20.0
+    max_body_kb: Annotated[int, Field(ge=16, le=1_048_576)] = 1024
+    """Largest JSON request body, in KiB."""
+    max_concurrent_requests: PositiveInt = 256
+    """Chat completions running at once; above it the answer is 503 with Retry-After."""
+
+    max_agent_iterations: Annotated[int, Field(ge=1, le=50)] = 5
+    max_plan_rounds: Annotated[int, Field(ge=1, le=10)] = 3
+    max_tool_calls: Annotated[int, Field(ge=1, le=200)] = 20
+    max_run_tokens: Annotated[int, Field(ge=100, le=100_000_000)] = 100_000
+    agent_timeout: Seconds = 300.0
+
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Names besides loopback under which the server may be addressed when it listens on loopback."""
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    """Addresses whose X-Forwarded-For is believed."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_file: Path | None = None
+
+    @field_validator("ollama_host", "cors_origins", "allowed_hosts", "trusted_proxies", mode="before")
+    @classmethod
+    def _split_commas(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _exact_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not origin.startswith(("http://", "https://")) or origin.count("/") != 2 or "*" in origin:
+                raise ValueError("exact origins such as http://localhost:3000, separated by commas (no *)")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for address in value:
+            try:
+                ipaddress.ip_network(address)
+            except ValueError:
+                raise ValueError("IP addresses or networks, separated by commas") from None
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _strong_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        text = value.get_secret_value()
+        if len(text.encode()) < MIN_SECRET_BYTES or text.lower() in FORBIDDEN_SECRETS or len(set(text)) < 8:
+            raise ValueError(
+                f"at least {MIN_SECRET_BYTES} random bytes, or leave it out and Hearth makes one"
+                " (e.g. `openssl rand -hex 32`)"
+            )
+        return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("llm_provider", "vector_db_type", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+    @property
+    def users_dir(self) -> Path:
+        return self.users_path or self.data_dir / "users"
+
+    @property
+    def sessions_dir(self) -> Path:
+        return self.sessions_path or self.data_dir / "sessions"
+
+    @property
+    def conversations_dir(self) -> Path:
+        return self.conversations_path or self.data_dir / "conversations"
+
+    @property
+    def uploads_dir(self) -> Path:
+        return self.uploads_path or self.data_dir / "uploads"
+
+    @property
+    def vectors_dir(self) -> Path:
+        return self.vector_db_path or self.data_dir / "vector_db"
+
+    @property
+    def runs_dir(self) -> Path:
+        return self.data_dir / "runs"
+
+    @property
+    def log_path(self) -> Path:
+        return self.log_file or self.data_dir / "logs" / "app.log"
+
+    @property
+    def max_upload_bytes(self) -> int:
+        return int(self.max_upload_mb * 1_048_576)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment and `.env`.
+
+    Raises:
+        SettingsError: one line naming the setting, the value and what is allowed.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).upper() if first["loc"] else "a setting"
+        given = "(hidden)" if name in {"SECRET_KEY"} else repr(first.get("input"))
+        allowed = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{name}={given} is not allowed: {allowed}. Set it in the environment or .env.") from None

@@ -1,0 +1,1 @@
+"""Agents, the router that chooses among them, and the toolbox they use."""

@@ -1,0 +1,1 @@
+"""Document loaders, one file a format; they run inside the worker process."""

@@ -1,0 +1,56 @@
+"""Who asks, in which conversation, and how much the run may use."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+DEFAULT_TENANT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose data. `user` is the server-made id of a user, never a name; both parts are safe as folder names."""
+
+    tenant: str
+    user: str
+
+
+SERVER = Owner(DEFAULT_TENANT, "server")
+"""The server acting for itself: authentication, the command line, start-up. Never built from a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one run may use at most. `seconds` is wall time from the start of the run."""
+
+    iterations: int = 5
+    plan_rounds: int = 3
+    seconds: float = 300.0
+    tool_calls: int = 20
+    tokens: int = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """Everything a run knows about its caller; travels beside the messages, never through the model.
+
+    `deadline` is a `time.monotonic()` value. `documents` are the file names of the caller's ready documents,
+    newest first (at most 200), so that routing needs no look-up. `fence` is the unguessable delimiter of this
+    run around text that nobody here wrote.
+    """
+
+    owner: Owner
+    run_id: str
+    session_id: str | None
+    request_id: str
+    budget: Budget = field(default_factory=Budget)
+    deadline: float = field(default_factory=lambda: time.monotonic() + 300.0)
+    documents: tuple[str, ...] = ()
+    base_url: str = ""
+    """Scheme and host as the caller sees this server, without a trailing slash."""
+    fence: str = ""
+
+    def seconds_left(self) -> float:
+        """Wall time until the deadline; negative when past."""
+        return self.deadline - time.monotonic()

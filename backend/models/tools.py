@@ -1,0 +1,83 @@
+"""What a tool is to the rest of the house: its specification, its proposals, its result, its sources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a piece of a tool's result came from, good enough to cite."""
+
+    kind: Literal["document", "web"]
+    title: str
+    """What a person reads, e.g. `handbook.pdf, p. 3`."""
+    quote: str
+    """The passage itself, as found in the source."""
+    url: str = ""
+    """Absolute for the web; for documents a path of this server, e.g. `/files/{file_id}/view#page=3`."""
+    file_id: str | None = None
+    filename: str | None = None
+    page: int | None = None
+    """Counted from 1; None where the format has no pages."""
+    score: float | None = None
+    """In [0, 1], higher is better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A `[n]` marker of the answer, resolved to a source the run really saw.
+
+    `start` and `end` are character offsets of the marker in the answer (end exclusive).
+    """
+
+    index: int
+    source: Source
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool gives back.
+
+    `text` is for the model and for people, without the passages of `sources`: the toolbox numbers and
+    appends those. `data` is the same result for programs (JSON values only). `error` is set when the
+    tool failed; `text` may then be empty.
+    """
+
+    text: str
+    data: Any = None
+    sources: tuple[Source, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A tool's own opinion, without a language model, that it can answer (a part of) a query.
+
+    `confidence` in [0, 1]: 0.9 and above means an unmistakable cue, 0.5 a plausible guess.
+    """
+
+    arguments: Mapping[str, Any]
+    confidence: float
+    reason: str = ""
+
+
+Propose = Callable[[str], Sequence[Proposal]]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as a model sees it: OpenAI's function shape without the wrapping.
+
+    `parameters` is a JSON schema of type object. `propose` lets the built-in model and the router ask
+    the tool itself what it makes of a query; providers that speak to a real model ignore it.
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    propose: Propose | None = None

@@ -1,0 +1,1 @@
+"""Ports for everything Hearth keeps, and one folder per engine."""

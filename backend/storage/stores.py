@@ -1,0 +1,24 @@
+"""What a storage engine hands over: one store of each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from backend.storage.conversation_store import ConversationStore
+from backend.storage.document_store import DocumentStore
+from backend.storage.run_store import RunStore
+from backend.storage.user_store import SessionStore, UserStore
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """All stores of one engine. `damaged` lists what was set aside because it could not be read, for /health."""
+
+    users: UserStore
+    sessions: SessionStore
+    conversations: ConversationStore
+    documents: DocumentStore
+    runs: RunStore
+    damaged: Callable[[], list[str]]
+    aclose: Callable[[], Awaitable[None]]

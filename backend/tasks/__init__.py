@@ -1,0 +1,1 @@
+"""Use cases the API can start; each is an async generator of events."""

@@ -1,0 +1,1 @@
+"""One tool a file; discovered by looking at the folder."""

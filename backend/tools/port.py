@@ -1,0 +1,77 @@
+"""The port every tool implements, and what a tool may use.
+
+A tool is one file in this folder: a class, and `create(services)` that returns an instance or
+`Unavailable(reason)`. Nothing else is edited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from backend.models.run import RunContext
+from backend.models.tools import Proposal, ToolResult
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from backend.config.settings import Settings
+    from backend.embeddings.port import Embedder
+    from backend.storage.document_store import DocumentStore
+    from backend.vector_store.port import VectorStore
+    from backend.workers.port import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class ToolServices:
+    """Everything a tool may reach. A tool that needs a key reads it from `settings` in `create`."""
+
+    settings: Settings
+    worker: Worker
+    embedder: Embedder
+    vectors: VectorStore
+    documents: DocumentStore
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """A tool that cannot work here. `reason` tells the operator what to do; `name` how it would be called."""
+
+    name: str
+    description: str
+    reason: str
+
+
+class Tool(Protocol):
+    """See Tool-specific attributes; `propose` may be left out (use BaseTool)."""
+
+    name: str
+    """snake_case, distinctive, at most 64 characters."""
+    description: str
+    """For the model: what it does, when to use it, when not. Two or three sentences."""
+    Args: ClassVar[type[BaseModel]]
+    """The arguments; field descriptions are shown to the model."""
+    timeout_s: float
+    untrusted: bool
+    """True when the result carries text that neither the user nor this server wrote (documents, web)."""
+
+    async def run(self, arguments: Any, context: RunContext) -> ToolResult:
+        """Do it. `arguments` is an instance of Args, already validated. Failing is raising anything or `error`."""
+        ...
+
+    def propose(self, query: str, context: RunContext) -> Sequence[Proposal]:
+        """What this tool would be called with for a query, judged without a language model; empty if nothing."""
+        ...
+
+
+class BaseTool:
+    """Defaults for the optional parts of a tool."""
+
+    name: str = ""
+    description: str = ""
+    timeout_s: float = 30.0
+    untrusted: bool = False
+
+    def propose(self, query: str, context: RunContext) -> Sequence[Proposal]:
+        return ()

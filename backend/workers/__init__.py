@@ -1,0 +1,1 @@
+"""Killable worker processes: limits in, result or a reason out."""
