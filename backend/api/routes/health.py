@@ -1,0 +1,65 @@
+"""Liveness and readiness. Public: they say nothing about anybody's data."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from backend import __version__
+from backend.api.deps import ServicesDep
+from backend.bootstrap import Services
+from backend.models.errors import ModelNotFound, UpstreamError
+
+router = APIRouter(tags=["health"])
+
+PROBE_SECONDS = 2.0
+
+
+@router.get("/health")
+async def health(services: ServicesDep) -> dict[str, Any]:
+    """The process answers; `degraded` with a sentence when the built-in model stands in."""
+    model = await _model(services)
+    damaged = len(services.stores.damaged())
+    degraded = model["message"] is not None or damaged > 0
+    return {"status": "degraded" if degraded else "ok", "version": __version__, **model, "damaged_files": damaged}
+
+
+@router.get("/health/ready")
+async def ready(services: ServicesDep) -> Response:
+    """Whether requests can be answered now: 200 or 503, each part by name."""
+    model = await _model(services)
+    try:
+        await asyncio.to_thread(_probe_storage, services)
+        storage = "ok"
+    except OSError:
+        storage = "not writable"
+    parts = {
+        "model": "ok" if model["model"] else "unavailable",
+        "provider": model["provider"],
+        "embedder": services.embedder.name,
+        "storage": storage,
+    }
+    good = storage == "ok" and model["model"] is not None
+    body = {"status": "ready" if good else "not_ready", **parts, "message": model["message"]}
+    return Response(orjson.dumps(body), 200 if good else 503, media_type="application/json")
+
+
+async def _model(services: Services) -> dict[str, Any]:
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            provider, info = await services.catalog.default()
+            return {"model": info.id, "provider": provider.name, "message": await services.catalog.why_builtin()}
+    except (UpstreamError, ModelNotFound) as error:
+        return {"model": None, "provider": services.settings.llm_provider, "message": error.message}
+    except TimeoutError:
+        return {"model": None, "provider": None, "message": "The model server does not answer in time."}
+
+
+def _probe_storage(services: Services) -> None:
+    probe = services.settings.data_dir / ".ready"
+    probe.touch(mode=0o600)
+    probe.unlink(missing_ok=True)

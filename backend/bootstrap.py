@@ -1,0 +1,144 @@
+"""The composition root: settings in, services out. The only place that knows adapters, by name, late."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from backend.config.secrets_file import signing_key
+from backend.config.settings import Settings
+from backend.core.registry import AgentEntry, discover_agents
+from backend.core.router import Router
+from backend.core.toolbox import ToolRegistry
+from backend.embeddings.port import Embedder
+from backend.llm.port import ModelProvider, ModelServices
+from backend.loaders.port import Loader
+from backend.models.errors import SettingsError
+from backend.storage.stores import Stores
+from backend.tasks.answering import Answering
+from backend.tasks.embedding_task import EmbeddingTask
+from backend.tasks.ingest_task import IngestTask
+from backend.tasks.model_catalog import ModelCatalog
+from backend.tasks.sign_in import SignIn
+from backend.tools.port import ToolServices
+from backend.vector_store.port import VectorStore
+from backend.workers.port import Worker
+
+log = logging.getLogger("hearth.bootstrap")
+
+STORAGE_ENGINE = "json_files"
+DEFAULT_EMBEDDER = "minilm"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a running server consists of. Tests build one with fakes in place of adapters."""
+
+    settings: Settings
+    stores: Stores
+    providers: Mapping[str, ModelProvider]
+    embedder: Embedder
+    vectors: VectorStore
+    worker: Worker
+    catalog: ModelCatalog
+    registry: ToolRegistry
+    agents: Mapping[str, AgentEntry]
+    router: Router
+    answering: Answering
+    ingest: IngestTask
+    embedding: EmbeddingTask
+    sign_in: SignIn
+
+    async def start(self) -> None:
+        """Take up what an earlier process left half done."""
+        await self.ingest.resume()
+
+    async def aclose(self) -> None:
+        """Stop background work, then close what holds connections, processes and files."""
+        await self.ingest.aclose()
+        for provider in self.providers.values():
+            await provider.aclose()
+        await self.embedder.aclose()
+        await self.vectors.aclose()
+        await self.worker.aclose()
+        await self.stores.aclose()
+
+
+def build(settings: Settings) -> Services:
+    """Choose the adapters that the settings name and join them. Opens no connection and starts no process.
+
+    Raises SettingsError when a setting names something that does not exist or is not installed.
+    """
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    stores: Stores = _module("storage", STORAGE_ENGINE).create(settings)
+    embedder = create_embedder(settings)
+    vectors: VectorStore = _module("vector_store", settings.vector_db_type).create(settings)
+    worker: Worker = _module("workers", "process").create(settings)
+    providers = discover_providers(ModelServices(settings, embedder))
+    registry = ToolRegistry.discover(ToolServices(settings, worker, embedder, vectors, stores.documents))
+    agents = discover_agents()
+    catalog = ModelCatalog(providers, settings.llm_provider, settings.ollama_model)
+    router = Router(embedder, {name: agent.when_to_use for name, agent in agents.items()})
+    return Services(
+        settings=settings,
+        stores=stores,
+        providers=providers,
+        embedder=embedder,
+        vectors=vectors,
+        worker=worker,
+        catalog=catalog,
+        registry=registry,
+        agents=agents,
+        router=router,
+        answering=Answering(settings, stores, catalog, router, registry, agents),
+        ingest=IngestTask(settings, stores.documents, vectors, embedder, worker, discover_loaders()),
+        embedding=EmbeddingTask(embedder),
+        sign_in=SignIn(stores, signing_key(settings), settings.jwt_expiration_hours),
+    )
+
+
+def create_embedder(settings: Settings) -> Embedder:
+    """EMBEDDING_MODEL is `all-MiniLM-L6-v2`, or `ADAPTER:NAME` where ADAPTER is a file of backend/embeddings."""
+    adapter, separator, name = settings.embedding_model.partition(":")
+    if not separator:
+        adapter, name = DEFAULT_EMBEDDER, settings.embedding_model
+    embedder: Embedder = _module("embeddings", adapter.replace("-", "_")).create(settings, name)
+    return embedder
+
+
+def discover_providers(services: ModelServices) -> dict[str, ModelProvider]:
+    """Every file of backend/llm with `create(services)`, by the name of what it makes."""
+    made: list[ModelProvider] = [create(services) for create in _attributes("llm", "create")]
+    return {provider.name: provider for provider in made}
+
+
+def discover_loaders() -> list[Loader]:
+    """Every file of backend/loaders with a `LOADER`."""
+    return _attributes("loaders", "LOADER")
+
+
+def _attributes(room: str, attribute: str) -> list[Any]:
+    """What the modules of a room have under this name, in the order of their files."""
+    folder = importlib.import_module(f"backend.{room}")
+    names = sorted(module.name for module in pkgutil.iter_modules(folder.__path__))
+    modules = [importlib.import_module(f"backend.{room}.{name}") for name in names]
+    return [getattr(module, attribute) for module in modules if hasattr(module, attribute)]
+
+
+def _module(room: str, name: str) -> Any:
+    """The adapter module `backend.{room}.{name}`."""
+    if name == "port" or not name.isidentifier():
+        raise SettingsError(f"There is no {room} adapter named {name!r}.")
+    try:
+        return importlib.import_module(f"backend.{room}.{name}")
+    except ModuleNotFoundError as error:
+        if error.name == f"backend.{room}.{name}":
+            raise SettingsError(f"There is no {room} adapter named {name!r}.") from None
+        raise SettingsError(
+            f"The {name} adapter needs the Python package {error.name}, which is not installed"
+            f" (optional groups are listed in pyproject.toml)."
+        ) from None

@@ -1,0 +1,173 @@
+"""Small helpers both agents share: reading a model's stream to its end, joining streams, counting a budget."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+
+from backend.core.toolbox import cut
+from backend.models.messages import Event, Finished, Message, ReasoningDelta, TextDelta, ToolCall, ToolCallMade, Usage
+from backend.models.run import RunContext
+
+Emit = Callable[[Event], None]
+Job = Callable[[Emit], Awaitable[None]]
+
+CHARS_PER_TOKEN = 4
+"""A coarse rule for European languages; good enough to decide what must be shortened."""
+ANSWER_SHARE = 0.15
+"""Share of a run's time kept back for writing the answer."""
+MAX_ANSWER_RESERVE_S = 30.0
+MIN_OBSERVATION_CHARS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """One whole model turn. `reason` is why it ended, as the provider said."""
+
+    text: str
+    reasoning: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    reason: str = "stop"
+
+
+def _ignore(_event: Event) -> None:
+    """Nobody is listening."""
+
+
+async def collect(stream: AsyncGenerator[Event, None], emit: Emit = _ignore) -> Collected:
+    """Read a model's stream to its end; thinking and usage are passed to `emit` as they come."""
+    text: list[str] = []
+    reasoning: list[str] = []
+    calls: list[ToolCall] = []
+    reason = "stop"
+    async with aclosing(stream):
+        async for event in stream:
+            match event:
+                case TextDelta():
+                    text.append(event.text)
+                case ReasoningDelta():
+                    reasoning.append(event.text)
+                    emit(event)
+                case ToolCallMade():
+                    calls.append(event.call)
+                case Usage():
+                    emit(event)
+                case Finished():
+                    reason = event.reason
+                case _:
+                    pass
+    return Collected("".join(text), "".join(reasoning), tuple(calls), reason)
+
+
+async def until(stream: AsyncGenerator[Event, None], deadline: float) -> AsyncGenerator[Event, None]:
+    """The stream's events, raising TimeoutError when the next one does not come before `deadline`.
+
+    `deadline` is a `time.monotonic()` value, the clock of the event loop. The limit is set anew around each
+    wait, because a timeout that spans a `yield` would cancel the consumer's code instead of ours.
+    """
+    async with aclosing(stream):
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    event = await anext(stream)
+            except StopAsyncIteration:
+                return
+            yield event
+
+
+async def interleave(jobs: Sequence[Job], limit: int = 1) -> AsyncGenerator[Event, None]:
+    """Run jobs concurrently, at most `limit` at a time, and yield what they emit, in order of happening.
+
+    Closing the generator cancels the jobs and waits until they are gone: no task outlives it. A job's
+    exception is raised after all jobs have ended.
+    """
+    happened: asyncio.Queue[Event | None] = asyncio.Queue()
+    gate = asyncio.Semaphore(limit)
+
+    async def run(job: Job) -> None:
+        try:
+            async with gate:
+                await job(happened.put_nowait)
+        finally:
+            happened.put_nowait(None)
+
+    tasks = [asyncio.create_task(run(job)) for job in jobs]
+    try:
+        running = len(tasks)
+        while running:
+            event = await happened.get()
+            if event is None:
+                running -= 1
+            else:
+                yield event
+        for task in tasks:
+            await task
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@dataclass(slots=True)
+class Meter:
+    """What a run has used of its budget. Its sentences are for people: they become the `detail` of Finished."""
+
+    context: RunContext
+    tokens: int = 0
+    tool_calls: int = 0
+    last_prompt: int = 0
+    """Prompt tokens of the latest model call: the next one costs at least about as much."""
+    reserve_s: float = field(init=False)
+    """Seconds kept back for writing the answer."""
+
+    def __post_init__(self) -> None:
+        self.reserve_s = max(0.0, min(self.context.seconds_left() * ANSWER_SHARE, MAX_ANSWER_RESERVE_S))
+
+    def count(self, event: Event) -> None:
+        """Take note of a model call's usage."""
+        if isinstance(event, Usage):
+            self.tokens += event.prompt_tokens + event.completion_tokens
+            self.last_prompt = event.prompt_tokens
+
+    def exhausted(self) -> str | None:
+        """Why no further model call may be made, or None."""
+        if self.context.seconds_left() <= 0:
+            return TIME_IS_UP
+        if self.tokens >= self.context.budget.tokens:
+            return f"The run's budget of {self.context.budget.tokens} tokens was used up."
+        return None
+
+    def tools_exhausted(self) -> str | None:
+        """Why no further tool may be called although the answer may still be written, or None."""
+        budget = self.context.budget
+        if self.tool_calls >= budget.tool_calls:
+            return f"The run's budget of {budget.tool_calls} tool calls was used up."
+        if self.tokens and self.tokens + self.last_prompt >= budget.tokens:
+            return f"The run's budget of {budget.tokens} tokens was nearly used up."
+        if self.context.seconds_left() <= self.reserve_s:
+            return TIME_IS_UP
+        return None
+
+
+TIME_IS_UP = "The run's time was used up."
+
+
+def shortened(messages: Sequence[Message], context_length: int) -> tuple[Message, ...]:
+    """The messages, with tool turns cut where all together would not fit the model's window.
+
+    `context_length` is in tokens, 0 when unknown (nothing is cut then). Three quarters of the window are for
+    the prompt. Only tool turns are touched: the conversation is the task's to trim.
+    """
+    room = context_length * CHARS_PER_TOKEN * 3 // 4
+    total = sum(len(message.content) for message in messages)
+    results = [message for message in messages if message.role == "tool"]
+    if room <= 0 or total <= room or not results:
+        return tuple(messages)
+    spoken = total - sum(len(message.content) for message in results)
+    share = max(MIN_OBSERVATION_CHARS, (room - spoken) // len(results))
+    return tuple(
+        replace(message, content=cut(message.content, share)) if message.role == "tool" else message
+        for message in messages
+    )

@@ -1,0 +1,127 @@
+"""The OpenAI wire bodies as pydantic models: what a client may send. Unknown fields are kept and ignored."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+ToolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+class Wire(BaseModel):
+    """Base of all bodies: foreign fields are accepted, as clients of local servers send many."""
+
+    model_config = ConfigDict(extra="ignore", protected_namespaces=())
+
+
+class FunctionCallIn(Wire):
+    name: str
+    arguments: str | dict[str, Any] = ""
+
+
+class ToolCallIn(Wire):
+    id: str = ""
+    type: str = "function"
+    function: FunctionCallIn
+
+
+class MessageIn(Wire):
+    role: Literal["developer", "system", "user", "assistant", "tool", "function"]
+    content: str | list[dict[str, Any]] | None = None
+    name: str | None = None
+    tool_calls: list[ToolCallIn] | None = None
+    tool_call_id: str | None = None
+    reasoning_content: str | None = None
+
+
+class FunctionIn(Wire):
+    name: ToolName
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class ToolIn(Wire):
+    type: str
+    function: FunctionIn | None = None
+
+
+class JsonSchemaIn(Wire):
+    name: str = "answer"
+    description: str | None = None
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+    strict: bool | None = None
+
+
+class ResponseFormatIn(Wire):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchemaIn | None = None
+
+
+class StreamOptionsIn(Wire):
+    include_usage: bool | None = None
+
+
+class ChatCompletionRequest(Wire):
+    """Body of POST /v1/chat/completions. `agent`, `session_id` and `budget` are Hearth's own."""
+
+    model: Annotated[str, Field(min_length=1, max_length=256)]
+    messages: Annotated[list[MessageIn], Field(min_length=1, max_length=4096)]
+    stream: bool | None = None
+    stream_options: StreamOptionsIn | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    n: Annotated[int, Field(ge=1, le=128)] | None = None
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    response_format: ResponseFormatIn | None = None
+    tools: list[ToolIn] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    modalities: list[str] | None = None
+    reasoning_effort: str | None = None
+    store: bool | None = None
+    agent: Literal["auto", "chat", "react", "plan_execute"] | str | None = None
+    session_id: Annotated[str, Field(max_length=128)] | None = None
+    max_iterations: Annotated[int, Field(ge=1)] | None = None
+
+
+class EmbeddingRequest(Wire):
+    """Body of POST /v1/embeddings."""
+
+    model: Annotated[str, Field(min_length=1, max_length=256)]
+    input: str | list[str] | list[int] | list[list[int]]
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: Annotated[int, Field(ge=1)] | None = None
+    user: str | None = None
+
+
+class RouteRequest(Wire):
+    """Body of POST /api/route."""
+
+    messages: Annotated[list[MessageIn], Field(min_length=1, max_length=4096)]
+    model: str | None = None
+
+
+class LoginRequest(Wire):
+    username: Annotated[str, Field(max_length=256)]
+    password: Annotated[str, Field(max_length=4096)]
+
+
+class KeyRequest(Wire):
+    name: Annotated[str, Field(max_length=100)] = ""
+
+
+class TitleRequest(Wire):
+    title: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class ToolRunRequest(Wire):
+    arguments: dict[str, Any] = Field(default_factory=dict)

@@ -1,0 +1,209 @@
+"""From a request to the stream that answers it: model, conversation, way, recording."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from backend.config.settings import Settings
+from backend.core.registry import AgentEntry
+from backend.core.router import Router
+from backend.core.toolbox import ToolRegistry
+from backend.llm.port import ChatRequest, Model, ResponseFormat, Sampling, ToolChoice
+from backend.models.conversations import StoredMessage
+from backend.models.errors import InvalidRequest, UnsupportedParameter
+from backend.models.messages import Event, Message, Route
+from backend.models.run import Budget, Owner, RunContext
+from backend.models.tools import ToolSpec
+from backend.storage.stores import Stores
+from backend.tasks.chat_task import ChatTask
+from backend.tasks.model_catalog import ModelCatalog, Resolved
+from backend.tasks.recording import Recorder
+from backend.tasks.smart_agent_task import SmartAgentTask
+from backend.utils.untrusted import new_fence
+
+HISTORY_MESSAGES = 200
+"""How many stored messages a continued session brings back; the provider trims them to the window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A checked request, free of wire shapes. `agent` None or `auto`: decide for me."""
+
+    model: str
+    messages: tuple[Message, ...]
+    agent: str | None = None
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    parallel_tool_calls: bool = True
+    response_format: ResponseFormat | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    reasoning_effort: str | None = None
+    session_id: str | None = None
+    store: bool = True
+    max_iterations: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A run that has been prepared; nothing has happened until `events` is iterated. `model` names the weights."""
+
+    context: RunContext
+    model: str
+    events: AsyncGenerator[Event, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    id: str | None
+    exists: bool
+    history: tuple[Message, ...]
+    """Stored turns to put before the request's own messages."""
+    new: tuple[Message, ...]
+    """Messages of the request that are not stored yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """Prepares runs. One instance serves the process; it holds no user's data."""
+
+    settings: Settings
+    stores: Stores
+    catalog: ModelCatalog
+    router: Router
+    registry: ToolRegistry
+    agents: Mapping[str, AgentEntry]
+
+    async def prepare(self, owner: Owner, question: Question, request_id: str, base_url: str = "") -> Answer:
+        """Check everything that can be checked before the first byte, and build the stream.
+
+        Raises ModelNotFound, NotFound (session), InvalidRequest, UpstreamUnreachable.
+        """
+        resolved = await self.catalog.resolve(question.model)
+        fixed = self._fixed_way(question, resolved)
+        session = await self._session(owner, question)
+        context = await self._context(owner, session.id, request_id, base_url, question.max_iterations)
+        messages = (*session.history, *question.messages)
+        events = self._task(question, resolved, fixed).run(messages, context)
+        if session.id is not None:
+            recorder = Recorder(
+                self.stores.conversations, self.stores.runs, context, resolved.info.id, session.new, session.exists
+            )
+            events = recorder.run(events)
+        return Answer(context, resolved.info.id, events)
+
+    async def decide(self, owner: Owner, question: Question, request_id: str) -> Route:
+        """The route a question would take; nothing is run or stored."""
+        resolved = await self.catalog.resolve(question.model)
+        context = await self._context(owner, None, request_id, "", None)
+        task = self._task(question, resolved, self._fixed_way(question, resolved))
+        if isinstance(task, ChatTask):
+            return Route("chat", "chat", "The request is a plain completion.", 1.0)
+        return await task.decide(question.messages, context)
+
+    def _fixed_way(self, question: Question, resolved: Resolved) -> str | None:
+        """The agent the request asks for, by its body or its model id; None when the router decides."""
+        asked = question.agent if question.agent not in (None, "auto") else None
+        if asked not in (None, "chat") and asked not in self.agents:
+            ways = ", ".join(["auto", "chat", *self.agents])
+            raise InvalidRequest(f"There is no agent {str(asked)[:64]!r}: use one of {ways}.", param="agent")
+        wants_plain = bool(question.tools) or question.response_format is not None
+        if wants_plain and asked not in (None, "chat"):
+            raise UnsupportedParameter(
+                "A request with its own tools or a response_format is answered as a plain completion: leave out agent.",
+                param="agent",
+            )
+        if wants_plain:
+            return "plain"
+        if asked is None and question.agent is None and resolved.agent != "auto":
+            return resolved.agent
+        return asked
+
+    def _task(self, question: Question, resolved: Resolved, fixed: str | None) -> ChatTask | SmartAgentTask:
+        request = ChatRequest(
+            model=resolved.info.id,
+            messages=(),
+            tools=question.tools,
+            tool_choice=question.tool_choice,
+            parallel_tool_calls=question.parallel_tool_calls,
+            sampling=question.sampling,
+            response_format=question.response_format,
+            reasoning_effort=question.reasoning_effort,
+        )
+        if fixed in ("plain", "chat"):
+            return ChatTask(resolved.provider, request)
+        model = Model(resolved.provider, resolved.info, question.sampling, question.reasoning_effort)
+        factories = {name: entry.create for name, entry in self.agents.items()}
+        return SmartAgentTask(self.router, self.registry, factories, model, request, fixed)
+
+    async def _context(
+        self, owner: Owner, session_id: str | None, request_id: str, base_url: str, max_iterations: int | None
+    ) -> RunContext:
+        settings = self.settings
+        iterations = min(max_iterations or settings.max_agent_iterations, settings.max_agent_iterations)
+        budget = Budget(
+            iterations=iterations,
+            plan_rounds=settings.max_plan_rounds,
+            seconds=settings.agent_timeout,
+            tool_calls=settings.max_tool_calls,
+            tokens=settings.max_run_tokens,
+        )
+        return RunContext(
+            owner=owner,
+            run_id=f"run_{uuid.uuid4().hex}",
+            session_id=session_id,
+            request_id=request_id,
+            budget=budget,
+            deadline=time.monotonic() + budget.seconds,
+            documents=await self.stores.documents.ready_names(owner),
+            base_url=base_url,
+            fence=new_fence(),
+        )
+
+    async def _session(self, owner: Owner, question: Question) -> Session:
+        messages = question.messages
+        if question.session_id is not None:
+            return await self._continued(owner, question.session_id, messages)
+        if not question.store:
+            return Session(None, False, (), ())
+        found = None
+        past, fresh = split_at_last_turn(messages)
+        if past:
+            found = await self.stores.conversations.find_by_history(owner, past)
+        if found is not None:
+            return Session(found, True, (), fresh)
+        return Session(uuid.uuid4().hex, False, (), _worth_storing(messages))
+
+    async def _continued(self, owner: Owner, session_id: str, messages: tuple[Message, ...]) -> Session:
+        """A named session. A client that sends its whole history keeps it; one that sends only its newest turn
+        gets the stored turns put before it."""
+        await self.stores.conversations.info(owner, session_id)
+        past, fresh = split_at_last_turn(messages)
+        if any(message.role == "assistant" for message in past):
+            return Session(session_id, True, (), fresh)
+        tail = await self.stores.conversations.tail(owner, session_id, HISTORY_MESSAGES)
+        return Session(session_id, True, from_stored(tail), _worth_storing(messages))
+
+
+def split_at_last_turn(messages: Sequence[Message]) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
+    """Everything up to the last assistant turn that is an answer, and what came after it."""
+    for index in range(len(messages) - 1, -1, -1):
+        if messages[index].role == "assistant" and not messages[index].tool_calls:
+            return tuple(messages[: index + 1]), _worth_storing(messages[index + 1 :])
+    return (), _worth_storing(messages)
+
+
+def _worth_storing(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Without system messages: they are the client's, and come again with its next request."""
+    return tuple(message for message in messages if message.role != "system")
+
+
+def from_stored(messages: Sequence[StoredMessage]) -> tuple[Message, ...]:
+    """Stored user and assistant turns as messages for a model. Tool traffic of earlier turns is not replayed."""
+    return tuple(
+        Message(message.role, message.content)
+        for message in messages
+        if message.role in ("user", "assistant") and message.content
+    )

@@ -1,0 +1,241 @@
+"""Uploaded files become searchable, in the background, and again after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from backend.config.settings import Settings
+from backend.embeddings.port import Embedder
+from backend.loaders.port import Loader
+from backend.models.documents import Document, DocumentChunk, PageText
+from backend.models.errors import HearthError, NotFound, UnsupportedFile, WorkerFailed
+from backend.models.run import SERVER, Owner
+from backend.storage.document_store import DocumentStore
+from backend.vector_store.port import VectorStore
+from backend.workers.port import Limits, Worker
+
+log = logging.getLogger("hearth.ingest")
+
+PARSE_JOB = "backend.loaders.parse_job:parse"
+PARSE_LIMITS = Limits(seconds=30.0, memory_mb=512, output_bytes=64 * 1_048_576)
+INGESTIONS_AT_ONCE = 2
+EMBED_BATCH = 32
+HEAD_BYTES = 8192
+PARSED_SHARE = 0.3
+"""Parsing counts for this much of the progress shown; embedding is the rest."""
+
+
+class IngestTask:
+    """Takes uploads in and works them off. One instance serves the process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        documents: DocumentStore,
+        vectors: VectorStore,
+        embedder: Embedder,
+        worker: Worker,
+        loaders: Sequence[Loader],
+    ) -> None:
+        self._settings = settings
+        self._documents = documents
+        self._vectors = vectors
+        self._embedder = embedder
+        self._worker = worker
+        self._loaders = loaders
+        self._slots = asyncio.Semaphore(INGESTIONS_AT_ONCE)
+        self._jobs: dict[tuple[Owner, str], asyncio.Task[None]] = {}
+        self._watchers: dict[tuple[Owner, str], set[asyncio.Event]] = {}
+
+    async def upload(self, owner: Owner, filename: str, parts: AsyncIterator[bytes]) -> Document:
+        """Store a file and start its ingestion. The same bytes again give back the document that is there.
+
+        Raises TooLarge, UnsupportedFile, InvalidRequest (empty), StorageFull; nothing is left behind then.
+        """
+        document = await self._documents.receive(owner, filename, parts, self._settings.max_upload_bytes)
+        if document.status in ("ready", "processing") or (owner, document.file_id) in self._jobs:
+            return document
+        try:
+            loader = await self._loader_for(owner, document)
+        except UnsupportedFile:
+            await self._documents.delete(owner, document.file_id)
+            raise
+        document = replace(document, content_type=loader.content_type, status="processing", error=None)
+        await self._documents.update(owner, document)
+        self._start(owner, document, loader)
+        return document
+
+    async def resume(self) -> None:
+        """Start again what an earlier process left half done."""
+        for owner, document in await self._documents.unfinished(SERVER):
+            try:
+                loader = await self._loader_for(owner, document)
+            except (UnsupportedFile, NotFound) as error:
+                await self._save(owner, replace(document, status="failed", error=error.message))
+                continue
+            log.info("ingestion of %s is taken up again", document.file_id)
+            self._start(owner, document, loader)
+
+    async def delete(self, owner: Owner, file_id: str) -> None:
+        """Remove a document and every trace of it, also while it is being ingested. Raises NotFound."""
+        await self._documents.get(owner, file_id)
+        job = self._jobs.get((owner, file_id))
+        if job is not None:
+            job.cancel()
+            await asyncio.wait({job})
+        await self._documents.delete(owner, file_id)
+        await self._vectors.delete(owner, file_id)
+        self._notify((owner, file_id))
+
+    async def events(self, owner: Owner, file_id: str) -> AsyncGenerator[Document, None]:
+        """The document now, and again whenever something changed, until it is ready, failed or gone.
+
+        Raises NotFound before the first value.
+        """
+        key = (owner, file_id)
+        changed = asyncio.Event()
+        self._watchers.setdefault(key, set()).add(changed)
+        try:
+            while True:
+                changed.clear()
+                document = await self._documents.get(owner, file_id)
+                yield document
+                if document.status in ("ready", "failed"):
+                    return
+                await changed.wait()
+        finally:
+            self._watchers[key].discard(changed)
+            if not self._watchers[key]:
+                del self._watchers[key]
+
+    async def aclose(self) -> None:
+        """Stop what runs; it is taken up again at the next start."""
+        jobs = list(self._jobs.values())
+        for job in jobs:
+            job.cancel()
+        if jobs:
+            await asyncio.wait(jobs)
+
+    async def _loader_for(self, owner: Owner, document: Document) -> Loader:
+        path = await self._documents.path(owner, document.file_id)
+        head = await asyncio.to_thread(_head, path)
+        extension = PurePosixPath(document.filename).suffix.lower()
+        known = [loader for loader in self._loaders if extension in loader.extensions]
+        for loader in known:
+            if loader.accepts(head, extension):
+                return loader
+        if known:
+            raise UnsupportedFile(f"The file is named {extension} but its content is something else: check the file.")
+        kinds = ", ".join(sorted({each for loader in self._loaders for each in loader.extensions}))
+        what = f"{extension[:20]} files" if extension else "files without an extension"
+        raise UnsupportedFile(f"Hearth cannot read {what}: upload one of {kinds}.")
+
+    def _start(self, owner: Owner, document: Document, loader: Loader) -> None:
+        key = (owner, document.file_id)
+        job = asyncio.create_task(self._ingest(owner, document, loader))
+        self._jobs[key] = job
+        job.add_done_callback(lambda _: self._jobs.pop(key, None))
+
+    async def _ingest(self, owner: Owner, document: Document, loader: Loader) -> None:
+        try:
+            async with self._slots:
+                done = await self._work(owner, document, loader)
+        except NotFound:
+            log.info("%s was deleted while it was ingested", document.file_id)
+            return
+        except HearthError as error:
+            log.warning("ingestion of %s failed: %s", document.file_id, error.message)
+            await self._fail(owner, document, _reason(error))
+            return
+        await self._save(owner, done)
+
+    async def _work(self, owner: Owner, document: Document, loader: Loader) -> Document:
+        if await self._vectors.needs_reindex(owner, self._embedder.name):
+            await self._reindex(owner)
+        await self._vectors.delete(owner, document.file_id)
+        document = await self._progress(owner, replace(document, status="processing", progress=0.01))
+        pages, chunks, total = await self._parse(owner, document, loader)
+        await self._documents.save_pages(owner, document.file_id, pages)
+        for start in range(0, len(chunks), EMBED_BATCH):
+            batch = chunks[start : start + EMBED_BATCH]
+            vectors = await self._embedder.embed_documents([chunk.text for chunk in batch])
+            await self._vectors.add(owner, batch, vectors, self._embedder.name)
+            done = PARSED_SHARE + (1 - PARSED_SHARE) * (start + len(batch)) / len(chunks)
+            document = await self._progress(
+                owner, replace(document, progress=min(done, 0.99), chunks=start + len(batch), pages=total)
+            )
+        return replace(document, status="ready", progress=1.0, chunks=len(chunks), pages=total, error=None)
+
+    async def _parse(
+        self, owner: Owner, document: Document, loader: Loader
+    ) -> tuple[list[PageText], list[DocumentChunk], int | None]:
+        pages: list[PageText] = []
+        chunks: list[DocumentChunk] = []
+
+        def take(part: Any) -> None:
+            pages.append(PageText(part["page"], part["text"]))
+            for text in part["chunks"]:
+                chunks.append(DocumentChunk(document.file_id, document.filename, len(chunks), text, part["page"]))
+
+        path = await self._documents.path(owner, document.file_id)
+        result = await self._worker.run(
+            PARSE_JOB,
+            {
+                "path": str(path.resolve()),
+                "loader": loader.name,
+                "chunk_size": self._settings.chunk_size,
+                "chunk_overlap": self._settings.chunk_overlap,
+            },
+            limits=PARSE_LIMITS,
+            on_progress=take,
+        )
+        return pages, chunks, result["pages"]
+
+    async def _reindex(self, owner: Owner) -> None:
+        """The index was made by another embedder: empty it and take every ready document in again."""
+        await self._vectors.reset(owner)
+        documents, total = await self._documents.list_documents(owner, page=1, limit=100_000)
+        log.info("re-indexing %d documents of %s with %s", total, owner.user, self._embedder.name)
+        for document in documents:
+            if document.status == "ready" and (owner, document.file_id) not in self._jobs:
+                again = replace(document, status="processing", progress=0.0)
+                await self._documents.update(owner, again)
+                self._start(owner, again, await self._loader_for(owner, again))
+
+    async def _fail(self, owner: Owner, document: Document, reason: str) -> None:
+        await self._vectors.delete(owner, document.file_id)
+        await self._save(owner, replace(document, status="failed", error=reason, chunks=0, progress=0.0))
+
+    async def _progress(self, owner: Owner, document: Document) -> Document:
+        await self._documents.update(owner, document)
+        self._notify((owner, document.file_id))
+        return document
+
+    async def _save(self, owner: Owner, document: Document) -> None:
+        try:
+            await self._progress(owner, document)
+        except NotFound:
+            log.info("%s was deleted while it was ingested", document.file_id)
+            await self._vectors.delete(owner, document.file_id)
+
+    def _notify(self, key: tuple[Owner, str]) -> None:
+        for watcher in self._watchers.get(key, ()):
+            watcher.set()
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES)
+
+
+def _reason(error: HearthError) -> str:
+    if isinstance(error, WorkerFailed) and error.reason in ("error", "crashed"):
+        return "The file is damaged and could not be read."
+    if isinstance(error, WorkerFailed) and error.reason in ("timeout", "memory"):
+        return "Reading the file took too much time or memory, so it was stopped."
+    return error.message

@@ -1,0 +1,129 @@
+"""Which models there are, and which weights and way an id means."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from backend.llm.port import Model, ModelInfo, ModelProvider
+from backend.models.errors import ModelNotFound, UpstreamError, UpstreamUnreachable
+
+log = logging.getLogger("hearth.models")
+
+BUILTIN_ID = "hearth-builtin"
+AGENT_MODELS: Mapping[str, str] = {
+    "hearth": "auto",
+    "hearth-chat": "chat",
+    "hearth-react": "react",
+    "hearth-plan": "plan_execute",
+}
+"""Ids that mean the default weights, and the agent each fixes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a model id came to. `agent` is `auto`, `chat` or an agent's name."""
+
+    provider: ModelProvider
+    info: ModelInfo
+    agent: str
+
+    def model(self) -> Model:
+        return Model(self.provider, self.info)
+
+
+class ModelCatalog:
+    """The models of all providers. `setting` is LLM_PROVIDER; `preferred` is OLLAMA_MODEL."""
+
+    def __init__(self, providers: Mapping[str, ModelProvider], setting: str, preferred: str | None) -> None:
+        self._builtin = providers["builtin"]
+        self._others = [p for name, p in providers.items() if name != "builtin" and setting in ("auto", name)]
+        self._must_have_upstream = setting not in ("auto", "builtin")
+        self._preferred = preferred
+
+    async def default(self) -> tuple[ModelProvider, ModelInfo]:
+        """The default weights: OLLAMA_MODEL or the first installed chat model, else the built-in model.
+
+        Raises UpstreamUnreachable or ModelNotFound when LLM_PROVIDER asks for a provider that has none.
+        """
+        problem: UpstreamError | ModelNotFound | None = None
+        for provider in self._others:
+            try:
+                if self._preferred:
+                    return provider, await provider.describe(self._preferred)
+                models = await provider.list_models()
+                if models:
+                    return provider, models[0]
+                problem = ModelNotFound("No chat model is installed: pull one, e.g. `ollama pull llama3.2`.")
+            except (UpstreamError, ModelNotFound) as error:
+                problem = error
+        if problem is not None and self._must_have_upstream:
+            raise problem
+        return self._builtin, await self._builtin.describe(BUILTIN_ID)
+
+    async def why_builtin(self) -> str | None:
+        """One sentence for people when the built-in model serves, else None."""
+        if not self._others:
+            return "The built-in model answers because LLM_PROVIDER=builtin."
+        try:
+            provider, _ = await self.default()
+        except (UpstreamError, ModelNotFound) as error:
+            return error.message
+        if provider is not self._builtin:
+            return None
+        for each in self._others:
+            try:
+                if await each.list_models():
+                    wanted = self._preferred or "the model"
+                    return (
+                        f"The built-in model answers because {wanted} is not installed in Ollama:"
+                        f" run `ollama pull {wanted}`."
+                    )
+            except UpstreamError:
+                return (
+                    "The built-in model answers because no Ollama is reachable: start it with `ollama serve`,"
+                    " pull a model (`ollama pull llama3.2`), or set OLLAMA_HOST."
+                )
+        return "The built-in model answers because Ollama has no chat model: pull one, e.g. `ollama pull llama3.2`."
+
+    async def resolve(self, model_id: str) -> Resolved:
+        """Raises ModelNotFound naming what there is, UpstreamUnreachable when that provider is down."""
+        if model_id in AGENT_MODELS:
+            provider, info = await self.default()
+            return Resolved(provider, info, AGENT_MODELS[model_id])
+        if model_id == BUILTIN_ID:
+            return Resolved(self._builtin, await self._builtin.describe(BUILTIN_ID), "auto")
+        unreachable: UpstreamUnreachable | None = None
+        for provider in self._others:
+            try:
+                return Resolved(provider, await provider.describe(model_id), "auto")
+            except ModelNotFound:
+                continue
+            except UpstreamUnreachable as error:
+                unreachable = error
+        if unreachable is not None:
+            raise unreachable
+        raise ModelNotFound(
+            f"The model {model_id[:100]!r} does not exist here: GET /v1/models lists those that do.", param="model"
+        )
+
+    async def list_models(self) -> list[ModelInfo]:
+        """Everything that can be named, `hearth` first; providers that are down are left out."""
+        provider, info = await self._default_or_builtin()
+        models = [
+            ModelInfo(name, provider.name, info.capabilities, info.context_length, info.created, 0, "hearth")
+            for name in AGENT_MODELS
+        ]
+        for each in self._others:
+            try:
+                models += await each.list_models()
+            except UpstreamError as error:
+                log.info("models of %s are left out: %s", each.name, error.message)
+        return [*models, await self._builtin.describe(BUILTIN_ID)]
+
+    async def _default_or_builtin(self) -> tuple[ModelProvider, ModelInfo]:
+        try:
+            return await self.default()
+        except (UpstreamError, ModelNotFound):
+            return self._builtin, await self._builtin.describe(BUILTIN_ID)

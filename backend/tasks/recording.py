@@ -1,0 +1,139 @@
+"""Keeping what was said: a wrapper around the event stream that stores the exchange and the run's trace."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+
+from backend.models.conversations import StoredMessage
+from backend.models.errors import HearthError, NotFound
+from backend.models.messages import (
+    Event,
+    Finished,
+    Message,
+    ReasoningDelta,
+    RouteChosen,
+    TextDelta,
+)
+from backend.models.run import RunContext
+from backend.storage.conversation_store import ConversationStore
+from backend.storage.run_store import RunStore
+from backend.tasks.summary import RunSummary
+
+log = logging.getLogger("hearth.recording")
+
+TITLE_CHARS = 60
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Stores one exchange. `new` are the messages of the request that the session does not hold yet."""
+
+    conversations: ConversationStore
+    runs: RunStore
+    context: RunContext
+    model: str
+    new: Sequence[Message]
+    exists: bool
+    """Whether the session is there already; a new one is created with the first event of the answer."""
+    summary: RunSummary = field(default_factory=RunSummary)
+    _text: list[str] = field(default_factory=list)
+    _reasoning: list[str] = field(default_factory=list)
+    _opening: asyncio.Task[None] | None = None
+    _started: float = field(default_factory=time.time)
+
+    async def run(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+        """Pass the events on. The caller's turn is stored when the answer begins, the answer when it ends,
+        whether it ended well, failed, or nobody waited for it."""
+        finished = False
+        text, reasoning = self._text, self._reasoning
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    kind = type(event)
+                    if kind is TextDelta:
+                        text.append(event.text)  # type: ignore[union-attr]
+                    elif kind is ReasoningDelta:
+                        reasoning.append(event.text)  # type: ignore[union-attr]
+                    else:
+                        finished = finished or kind is Finished
+                        self.summary.note(event)
+                    if self._opening is None and kind is not RouteChosen:
+                        self._opening = asyncio.create_task(self._open())
+                    if finished:
+                        # Stored before the client learns that it is over: what was acknowledged is kept.
+                        await self._close(partial=False)
+                    yield event
+        finally:
+            if not finished and self._opening is not None:
+                with anyio.CancelScope(shield=True):
+                    await self._close(partial=True)
+
+    async def _open(self) -> None:
+        owner, session = self.context.owner, self.context.session_id
+        if session is None:
+            return
+        if not self.exists:
+            await self.conversations.create(owner, title_of(self.new), session)
+        await self.conversations.append(owner, session, [stored(message, self._started) for message in self.new])
+
+    async def _close(self, *, partial: bool) -> None:
+        if self._opening is None or self.context.session_id is None:
+            return
+        try:
+            await self._opening
+            await self.conversations.append(self.context.owner, self.context.session_id, [self._answer(partial)])
+            if self.summary.steps or (self.summary.route is not None and self.summary.route.task == "agentic"):
+                await self.runs.save(self.context.owner, self._trace(partial))
+        except NotFound:
+            log.info("the conversation of run %s was deleted while it was answered", self.context.run_id)
+        except HearthError as error:
+            # The answer itself is good; losing the record must not take it away from the reader.
+            log.error("run %s could not be stored: %s", self.context.run_id, error.message)
+
+    def _answer(self, partial: bool) -> StoredMessage:
+        extra: dict[str, Any] = {"model": self.model, "run_id": self.context.run_id}
+        if partial:
+            extra["partial"] = True
+        if self._reasoning:
+            extra["reasoning"] = "".join(self._reasoning)
+        extra |= self.summary.stored()
+        return StoredMessage("assistant", "".join(self._text), time.time(), extra)
+
+    def _trace(self, partial: bool) -> dict[str, Any]:
+        return {
+            "run_id": self.context.run_id,
+            "session_id": self.context.session_id,
+            "created_at": self._started,
+            "seconds": round(time.time() - self._started, 3),
+            "model": self.model,
+            "status": "cancelled" if partial else "completed",
+            "query": next((m.content for m in reversed(self.new) if m.role == "user"), ""),
+            "answer": "".join(self._text),
+            **self.summary.as_hearth(self.context, ""),
+        }
+
+
+def title_of(messages: Sequence[Message]) -> str:
+    """The first line of what the user asked, cut to a readable length."""
+    text = next((message.content for message in messages if message.role == "user" and message.content.strip()), "")
+    line = " ".join(text.split())
+    return (line[: TITLE_CHARS - 1] + "…") if len(line) > TITLE_CHARS else (line or "New conversation")
+
+
+def stored(message: Message, timestamp: float) -> StoredMessage:
+    extra: dict[str, Any] = {}
+    if message.tool_calls:
+        extra["tool_calls"] = [{"id": c.id, "name": c.name, "arguments": c.arguments} for c in message.tool_calls]
+    if message.tool_call_id:
+        extra["tool_call_id"] = message.tool_call_id
+    if message.images:
+        extra["images"] = len(message.images)
+    return StoredMessage(message.role, message.content, timestamp, extra)

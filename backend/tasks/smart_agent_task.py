@@ -1,0 +1,46 @@
+"""Choosing, for each query, the cheapest thing that can answer it well."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from backend.core.agent import AgentFactory
+from backend.core.router import Router
+from backend.core.toolbox import ToolRegistry
+from backend.llm.port import ChatRequest, Model
+from backend.models.messages import Event, Message, Route, RouteChosen
+from backend.models.run import RunContext
+from backend.tasks.agentic_task import AgenticTask
+from backend.tasks.chat_task import ChatTask
+
+
+@dataclass(frozen=True, slots=True)
+class SmartAgentTask:
+    """Routes to a plain completion or to an agent. `fixed` names the way when the request chose it itself."""
+
+    router: Router
+    registry: ToolRegistry
+    agents: Mapping[str, AgentFactory]
+    model: Model
+    request: ChatRequest
+    fixed: str | None = None
+
+    async def decide(self, messages: Sequence[Message], context: RunContext) -> Route:
+        """The decision alone; nothing is run."""
+        if self.fixed is not None:
+            return Route("chat" if self.fixed == "chat" else "agentic", self.fixed, "The request asked for it.", 1.0)
+        return await self.router.choose(messages, context, self.registry.toolbox(context).specs())
+
+    async def run(self, messages: Sequence[Message], context: RunContext) -> AsyncGenerator[Event, None]:
+        route = await self.decide(messages, context)
+        yield RouteChosen(route)
+        task: ChatTask | AgenticTask
+        if route.task == "chat":
+            task = ChatTask(self.model.provider, self.request)
+        else:
+            task = AgenticTask(self.agents[route.agent], self.model, self.registry)
+        async with aclosing(task.run(messages, context)) as events:
+            async for event in events:
+                yield event

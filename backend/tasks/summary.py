@@ -1,0 +1,169 @@
+"""What a run did, gathered from its events: the `hearth` object of an answer, and what its trace keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from backend.models.messages import (
+    Event,
+    Finished,
+    Route,
+    RouteChosen,
+    Sources,
+    StepPlanned,
+    ToolCallMade,
+    ToolFinished,
+    ToolStarted,
+    Usage,
+)
+from backend.models.run import RunContext
+from backend.models.tools import Citation
+
+PREVIEW_CHARS = 500
+
+
+@dataclass(slots=True)
+class RunSummary:
+    """Fed with every event but the text."""
+
+    route: Route | None = None
+    steps: dict[str, dict[str, Any]] = field(default_factory=dict)
+    citations: tuple[Citation, ...] = ()
+    usage: list[Usage] = field(default_factory=list)
+    calls: list[ToolCallMade] = field(default_factory=list)
+    finished: Finished | None = None
+
+    def note(self, event: Event) -> None:
+        """Take in one event."""
+        match event:
+            case RouteChosen(route):
+                self.route = route
+            case StepPlanned():
+                self.steps[event.id] = _step(event.id, event.index, event.name, event.arguments, "planned")
+            case ToolStarted():
+                step = self.steps.setdefault(event.id, _step(event.id, event.index, event.name, event.arguments, ""))
+                step |= {"status": "running", "arguments": dict(event.arguments), "started_at": event.started_at}
+            case ToolFinished():
+                step = self.steps.setdefault(event.id, _step(event.id, event.index, event.name, event.arguments, ""))
+                step |= {
+                    "status": event.status,
+                    "arguments": dict(event.arguments),
+                    "output_preview": event.output[:PREVIEW_CHARS],
+                    "started_at": event.started_at,
+                    "duration_ms": round(event.seconds * 1000, 1),
+                    "error": event.error,
+                }
+            case Sources(citations):
+                self.citations = citations
+            case Usage():
+                self.usage.append(event)
+            case ToolCallMade():
+                self.calls.append(event)
+            case Finished():
+                self.finished = event
+            case _:
+                pass
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing happened beyond the model's own answer."""
+        return not self.steps and not self.citations
+
+    def tokens(self) -> dict[str, int]:
+        """OpenAI's usage object, summed over every model call of the run."""
+        prompt = sum(each.prompt_tokens for each in self.usage)
+        completion = sum(each.completion_tokens for each in self.usage)
+        return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+    def as_hearth(self, context: RunContext, base_url: str) -> dict[str, Any]:
+        """The `hearth` object of the wire."""
+        out: dict[str, Any] = {
+            "run_id": context.run_id,
+            "session_id": context.session_id,
+            "route": _route(self.route),
+            "steps": sorted(self.steps.values(), key=lambda step: step["index"]),
+            "citations": [_citation(each, base_url) for each in self.citations],
+            "usage_by_step": [
+                {"step": u.step, "prompt_tokens": u.prompt_tokens, "completion_tokens": u.completion_tokens}
+                for u in self.usage
+            ],
+        }
+        if self.finished is not None and self.finished.detail:
+            out["stopped_because"] = self.finished.detail
+        return out
+
+    def annotations(self, base_url: str) -> list[dict[str, Any]]:
+        """OpenAI's `url_citation` annotations, the only kind every client accepts in chat completions."""
+        return [
+            {
+                "type": "url_citation",
+                "url_citation": {
+                    "start_index": each.start,
+                    "end_index": each.end,
+                    "url": _absolute(each.source.url, base_url),
+                    "title": each.source.title,
+                },
+            }
+            for each in self.citations
+        ]
+
+    def stored(self) -> dict[str, Any]:
+        """What a stored assistant message keeps for display."""
+        out: dict[str, Any] = {}
+        if self.steps:
+            out["steps"] = sorted(self.steps.values(), key=lambda step: step["index"])
+        if self.citations:
+            out["citations"] = [_citation(each, "") for each in self.citations]
+        if self.route is not None:
+            out["route"] = _route(self.route)
+        if self.calls:
+            out["tool_calls"] = [
+                {"id": made.call.id, "name": made.call.name, "arguments": made.call.arguments} for made in self.calls
+            ]
+        if self.finished is not None:
+            out["finish_reason"] = self.finished.reason
+        return out
+
+
+def _step(id_: str, index: int, name: str, arguments: Mapping[str, Any], status: str) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "index": index,
+        "type": "tool",
+        "name": name,
+        "arguments": dict(arguments),
+        "status": status,
+        "output_preview": "",
+        "started_at": None,
+        "duration_ms": None,
+        "error": None,
+    }
+
+
+def _route(route: Route | None) -> dict[str, Any] | None:
+    if route is None:
+        return None
+    return {"task": route.task, "agent": route.agent, "reason": route.reason, "confidence": route.confidence}
+
+
+def _citation(citation: Citation, base_url: str) -> dict[str, Any]:
+    source = citation.source
+    return {
+        "index": citation.index,
+        "kind": source.kind,
+        "file_id": source.file_id,
+        "filename": source.filename,
+        "page": source.page,
+        "title": source.title,
+        "quote": source.quote,
+        "score": source.score,
+        "url": _absolute(source.url, base_url),
+        "start_index": citation.start,
+        "end_index": citation.end,
+    }
+
+
+def _absolute(url: str, base_url: str) -> str:
+    return base_url + url if url.startswith("/") else url

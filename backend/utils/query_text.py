@@ -1,0 +1,385 @@
+"""Reading a query without a model: its sentences, its parts, what refers back to something said before."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+MAX_SPLIT_CHARS = 6000
+"""Longer queries are pasted text: they stay one part."""
+MAX_PARTS = 8
+
+# ---- sentences ----------------------------------------------------------------------------------
+
+_ABBREVIATIONS = (
+    "e.g i.e etc vs cf al no nr bzw ca usw z.b d.h u.a v.a s dr mr mrs ms prof st fig eq sec p pp vol approx dept "
+    "inc ltd co jr sr sra dra ej p.ej ecc art abs jan feb mar apr jun jul aug sep sept oct nov dec"
+)
+_ABBREVIATION = re.compile(
+    r"(?:^|[\s(\[])(?:" + "|".join(re.escape(each) for each in _ABBREVIATIONS.split()) + r"|[A-Za-z])$",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？]+[」』]?|\n\s*\n|\n(?=\s*(?:[-*•–]|\d{1,2}[.)])\s)")
+_MONTH = re.compile(r"(?:Jan|Feb|M[aä]r|Apr|Ma[iy]|Jun|Jul|Aug|Sep|O[ck]t|Nov|De[cz])")
+_LINE_JOIN = re.compile(r"(?<=\w)-\n(?=[a-zà-ÿ])")
+_SPACE = re.compile(r"\s+")
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a passage, in order, white space made single.
+
+    Lines that a PDF broke in mid-sentence are joined; blank lines, list items and headings end a sentence;
+    abbreviations, initials, ordinals and decimals do not.
+    """
+    text = _headings_apart(_LINE_JOIN.sub("", text.replace("\r\n", "\n")))
+    out: list[str] = []
+    start = 0
+    for found in _SENTENCE_END.finditer(text):
+        mark = found.group()
+        if mark == "." and _goes_on(text, start, found.start(), found.end()):
+            continue
+        out.append(text[start : found.end()])
+        start = found.end()
+    out.append(text[start:])
+    joined = (_SPACE.sub(" ", each).strip() for each in out)
+    return [each for each in joined if any(c.isalnum() for c in each)]
+
+
+def _goes_on(text: str, start: int, dot: int, end: int) -> bool:
+    """Whether a full stop belongs to an abbreviation, an initial or an ordinal instead of ending a sentence."""
+    before = text[max(start, dot - 12) : dot]
+    after = text[end : end + 12].lstrip()
+    if after[:1].islower():
+        return True
+    if _ABBREVIATION.search(before) and not re.search(r"\bno$", before, re.IGNORECASE):
+        return True
+    numeral_alone = text[start:dot].strip().isdigit()
+    ordinal = bool(re.search(r"(?:^|\s)\d{1,2}$", before)) and bool(_MONTH.match(after))
+    return numeral_alone or ordinal
+
+
+def _headings_apart(text: str) -> str:
+    """A short line without final punctuation before a capital is a heading: a blank line is put after it."""
+    lines = text.split("\n")
+    out: list[str] = []
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        out.append(line)
+        bare, after = line.strip(), following.strip()
+        short = 0 < len(bare) <= 60 and bare[-1].isalnum() and len(bare.split()) <= 8
+        if (bare.startswith("#") or (short and after[:1].isupper() and bare[:1].isupper())) and after:
+            out.append("")
+    return "\n".join(out)
+
+
+# ---- questions ----------------------------------------------------------------------------------
+
+_QUESTION_WORD = (
+    r"what(?:'s|s)?|which|who(?:'s)?|whom|whose|when|where|why|how|"
+    r"was|welche[rsmn]?|wer|wen|wem|wann|wo|woher|wohin|warum|wieso|weshalb|wie|wieviele?|worum|wofür|womit|"
+    r"qu(?:e|i|oi|and|el(?:le)?s?)|combien|comment|pourquoi|où|qu['’]est-ce|est-ce|"
+    r"qué|quién(?:es)?|cuál(?:es)?|cuándo|cuánt[oa]s?|cuant[oa]s|dónde|por qué|cómo|"
+    r"che cosa|cosa|chi|qual[ei]?|quando|quant[oaie]|dove|perché|come|com['’]è|cos['’]è|"
+    r"o que|quem|quais|quant[oa]s|onde|por que|como|"
+    r"wat|wie|waar|wanneer|waarom|hoe|hoeveel|welke?"
+)
+_AUXILIARY = (
+    r"is|are|was|were|do|does|did|can|could|will|would|should|has|have|had|may|"
+    r"ist|sind|hat|haben|kann|kannst|darf|gibt|muss|wird|est|sont|peut|peux|puis-je|y a-t-il|"
+    r"hay|puede|puedo|tiene|está|c'è|ci sono|può|posso|há|pode|tem"
+)
+_VERB = (
+    r"calculate|compute|solve|work out|evaluate|simplify|factor|differentiate|integrate|convert|multiply|divide|add|"
+    r"subtract|square|double|halve|round|find|search|look|show|list|give|tell|explain|summari[sz]e|analy[sz]e|compare|"
+    r"check|count|get|fetch|plot|draw|describe|use|run|translate|write|determine|sum|report|query|google|"
+    r"berechne|rechne|löse|vereinfache|leite|integriere|multipliziere|dividiere|teile|addiere|subtrahiere|ziehe|runde|"
+    r"verdopple|halbiere|finde|suche?|zeige?|liste|gib|sage?|erkläre?|fasse|analysiere|vergleiche|prüfe|zähle|nenne|"
+    r"nutze|verwende|schreibe?|übersetze|"
+    r"calcule[rz]?|résou[sd]|simplifie|dérive|intègre|multiplie[rz]?|divise[rz]?|ajoute[rz]?|soustrai[st]|trouve[rz]?|"
+    r"cherche[rz]?|montre[rz]?|donne[rz]?|dis|explique[rz]?|résume[rz]?|analyse[rz]?|compare[rz]?|vérifie[rz]?|"
+    r"calcula|resuelve|simplifica|deriva|multiplica(?:lo|r)?|multiplícalo|divide(?:lo)?|divídelo|suma|resta|encuentra|"
+    r"busca|muestra|lista|da(?:me)?|dime|explica|resume|analiza|compara|"
+    r"risolvi|semplifica|moltiplica(?:lo)?|dividi(?:lo)?|somma|sottrai|trova|cerca|mostra|elenca|dammi|dimmi|spiega|"
+    r"riassumi|analizza|confronta|"
+    r"resolva|simplifique|multiplique|divida|some|subtraia|encontre|procure|pesquise|mostre|liste|diga|explique|resuma|"
+    r"analise|compare"
+)
+_OPENING = rf"(?:{_QUESTION_WORD}|{_AUXILIARY}|{_VERB})"
+_STARTS_OPENING = re.compile(
+    rf"^\W*(?:(?:please|bitte|por favor|per favore|s['’]il (?:te|vous) plaît)\s+)?{_OPENING}\b", re.IGNORECASE
+)
+_STARTS_QUESTION = re.compile(rf"^\W*(?:{_QUESTION_WORD}|{_AUXILIARY})\b", re.IGNORECASE)
+_QUESTION_MARK = re.compile(r"[?？؟;՞]\s*$|¿|か[。？?]?\s*$|吗|嗎|呢\s*$")
+
+
+def is_question(text: str) -> bool:
+    """Whether the text asks something: a question mark of any script, or a question word first."""
+    bare = text.strip()
+    if not bare:
+        return False
+    return bool(
+        re.search(r"[?？؟¿]", bare[-3:]) or "¿" in bare or _STARTS_QUESTION.match(bare) or _QUESTION_MARK.search(bare)
+    )
+
+
+def is_request(text: str) -> bool:
+    """Whether the text asks or tells to do something (question or imperative, several languages)."""
+    return is_question(text) or bool(_STARTS_OPENING.match(text))
+
+
+# ---- parts --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One thing a query asks for. `depends` when it speaks of the result of an earlier part ("multiply that by 3")."""
+
+    text: str
+    depends: bool = False
+
+
+_PROTECTED = re.compile(
+    r"```.*?(?:```|\Z)|`[^`\n]*`|\"[^\"\n]{0,500}\"|“[^”]{0,500}”|«[^»]{0,500}»|„[^“”]{0,500}[“”]|"
+    r"\[[^\[\]]{0,4000}\]|\{[^{}]{0,4000}\}|\([^()]{0,500}\)|https?://\S+",
+    re.DOTALL,
+)
+_LIST_ITEM = re.compile(r"^[ \t]*(?:\d{1,2}[.)]|[-*•–]|[a-h]\))[ \t]+(?=\S)", re.MULTILINE)
+_INLINE_ITEM = re.compile(r"(?:(?<=\s)|^)(?:\(?[1-9]\)|\([a-h]\))\s+")
+_AND = r"and|&|und|sowie|et|y|e|ed|as well as|plus|en"
+_AFTER = (
+    r"then|afterwards|after that|next|finally|also|additionally|besides|"
+    r"dann|danach|anschließend|außerdem|auch|zuletzt|ensuite|puis|après|aussi|également|enfin|"
+    r"luego|después|además|también|finalmente|poi|dopo|inoltre|anche|infine|depois|em seguida|também|"
+    r"please|bitte|por favor"
+)
+_JOINT = re.compile(
+    rf"[,;]?\s+(?:{_AND})\s+(?:(?:{_AFTER})\s+)*(?={_OPENING}\b)"
+    rf"|[,;]\s*(?:(?:{_AND})\s+)?(?:(?:{_AFTER}),?\s+)+(?={_OPENING}\b)"
+    rf"|\s+(?:then|danach|anschließend|ensuite|puis|luego|después|poi|depois)\s+(?={_OPENING}\b)"
+    rf"|;\s+",
+    re.IGNORECASE,
+)
+_COMMA_JOINT = re.compile(
+    rf",\s+(?=(?:what(?:'s| is| are| was| does)|how (?:many|much|do|does|is)|was (?:ist|sind)|wie ?viele?|{_VERB})\b)",
+    re.IGNORECASE,
+)
+_CONDITION = re.compile(r"^\W*(?:if|whenever|wenn|falls|sofern|si|se|als)\b", re.IGNORECASE)
+_LEADING = re.compile(rf"^(?:(?:{_AND}|{_AFTER})\b[,\s]*)+", re.IGNORECASE)
+_REFERENCE = re.compile(
+    r"\b(?:the|this|that|its) (?:result|answer|outcome)\b"
+    r"|\b(?:that|this|it|(?:the|this|that) (?:sum|total|product|value|figure|number|difference|quotient))\b(?=\s*(?:$|[?.!,;:]|\b(?:by|to|from|with|into|in|and|plus|minus|times|up|down|per|as|for)\b"
+    r"|[-+*/×÷^]))"
+    r"|\b(?:das|dem|des|dieses|diesem|vom) (?:ergebnis(?:ses)?|resultat|produkt)\b|\b(?:die|der|diese|dieser) summe\b"
+    r"|\b(?:davon|damit|dazu|dies)\b|\b(?:das|es)\b(?=\s*(?:$|[?.!,;:]|(?:durch|mit|von|zu|um|plus|minus|mal|in)\b))"
+    r"|\b(?:le|ce|du) (?:résultat|produit|total|nombre)\b|\b(?:la|cette) somme\b|\bcela\b|\bça\b|(?<=[a-z])-le\b"
+    r"|\b(?:el|ese|este|del) (?:resultado|producto|total|número)\b|\b(?:la|esa) suma\b|\b(?:eso|esto|ello)\b"
+    r"|\b(?:il|questo|quel|del) (?:risultato|prodotto|totale|numero)\b|\bla somma\b|\b(?:quello|questo|ciò)\b(?=\s+(?:per|con|di)\b)"
+    r"|\b(?:o|esse|este|do) (?:resultado|produto|total|número)\b|\b(?:a|essa) soma\b|\b(?:isso|isto)\b",
+    re.IGNORECASE,
+)
+_CLITIC = re.compile(
+    r"\b(multipl[ií]ca|div[ií]de|s[uú]ma|r[eé]sta|elev[aá]|moltiplica|dividi|somma|sottrai)(?:lo|la)\b", re.IGNORECASE
+)
+
+
+def split_parts(query: str) -> tuple[Part, ...]:
+    """What a query asks for, piece by piece, in order; one part when it does not fall apart.
+
+    Cuts at list items, sentence ends, semicolons and at "and" (six languages) where a new question or instruction
+    begins; never inside quotes, brackets, code or inline data. A condition ("if …, then …") stays whole.
+    """
+    text = query.strip()
+    if len(text) > MAX_SPLIT_CHARS or not text:
+        return (Part(text),) if text else ()
+    masked = _mask(text)
+    pieces: list[str] = []
+    for start, end in _list_spans(masked):
+        for s, e in _sentence_spans(masked, start, end):
+            pieces += [text[a:b] for a, b in _joint_spans(masked, s, e)]
+    cleaned = [_LEADING.sub("", piece.strip()).strip(" ,;") for piece in pieces]
+    kept = [piece for piece in cleaned if any(c.isalnum() for c in piece)][:MAX_PARTS]
+    if len(kept) < 2:
+        return (Part(text),)
+    return tuple(Part(piece, i > 0 and refers_back(piece)) for i, piece in enumerate(kept))
+
+
+def refers_back(text: str) -> bool:
+    """Whether the text speaks of an earlier result: "that", "the result", "davon", "cela", "eso", …"""
+    return bool(_REFERENCE.search(text) or _CLITIC.search(text))
+
+
+def put_value(text: str, value: str) -> str:
+    """The text with its reference to an earlier result replaced by a value; unchanged when there is none."""
+    replaced, count = _CLITIC.subn(lambda found: f"{found.group(1)} {value}", text, count=1)
+    if count:
+        return replaced
+    return _REFERENCE.sub(lambda found: f" {value}" if found.group().startswith("-") else value, text, count=1)
+
+
+def has_inline_data(text: str) -> bool:
+    """Whether the text carries data or code to work on: a fence, JSON, or lines of a table."""
+    if "```" in text or re.search(r"[\[{]\s*[\[{\"\d-]", text):
+        return True
+    rows = [line for line in text.split("\n") if line.count(",") >= 1 or line.count("\t") >= 1 or line.count(";") >= 1]
+    return len(rows) >= 3
+
+
+def _mask(text: str) -> str:
+    """The text with everything protected replaced by as many underscores; newlines stay."""
+    for _ in range(3):
+        masked = _PROTECTED.sub(lambda found: re.sub(r"[^\n]", "_", found.group()), text)
+        if masked == text:
+            break
+        text = masked
+    return text
+
+
+def _list_spans(masked: str) -> list[tuple[int, int]]:
+    items = list(_LIST_ITEM.finditer(masked))
+    if len(items) < 2:
+        items = list(_INLINE_ITEM.finditer(masked))
+    if len(items) < 2:
+        return [(0, len(masked))]
+    ends = [item.start() for item in items[1:]] + [len(masked)]
+    spans = [(item.end(), end) for item, end in zip(items, ends, strict=True)]
+    lead = masked[: items[0].start()].strip()
+    if lead and not lead.endswith(":"):
+        spans.insert(0, (0, items[0].start()))
+    return spans
+
+
+def _sentence_spans(masked: str, start: int, end: int) -> list[tuple[int, int]]:
+    spans: list[tuple[int, int]] = []
+    for found in _SENTENCE_END.finditer(masked, start, end):
+        if found.group() == "." and _goes_on(masked, start, found.start(), found.end()):
+            continue
+        spans.append((start, found.end()))
+        start = found.end()
+    spans.append((start, end))
+    return [(s, e) for s, e in spans if masked[s:e].strip()]
+
+
+def _joint_spans(masked: str, start: int, end: int) -> list[tuple[int, int]]:
+    sentence = masked[start:end]
+    if _CONDITION.match(sentence):
+        return [(start, end)]
+    cuts = [(found.start(), found.end()) for found in _JOINT.finditer(sentence)]
+    if _STARTS_OPENING.match(sentence):
+        cuts += [(found.start(), found.end()) for found in _COMMA_JOINT.finditer(sentence)]
+    spans: list[tuple[int, int]] = []
+    at = 0
+    for cut_start, cut_end in sorted(cuts):
+        if cut_start < at or len(sentence[at:cut_start].strip()) < 3:
+            continue
+        spans.append((start + at, start + cut_start))
+        at = cut_end
+    spans.append((start + at, end))
+    return spans
+
+
+# ---- follow-ups ---------------------------------------------------------------------------------
+
+_FOLLOW_LEAD = re.compile(
+    r"^\W*(?:(?:and|but|ok(?:ay)?|now|so|und|aber|jetzt|et|mais|maintenant|y|pero|ahora|e|ma|ora|mas|agora|en)\b[\s,]*)*"
+    r"(?:(?:what|how) about|what of|same (?:for|with)|wie (?:ist|wäre|sieht) es mit|was ist mit|wie steht es um|qu['’]en est-il d[eu]|"
+    r"et pour|qué tal|qué hay de|y para|che ne dici di|e per|que tal|e para|now for|(?:and|und|et|y|e|ma|mas|but|pero)\b)[\s,]*",
+    re.IGNORECASE,
+)
+_FOLLOW_WORD = re.compile(
+    r"\b(?:the (?:second|third|first|last|next|other|previous|former|latter|same)(?: (?:one|two|ones))?|the others|another one|"
+    r"(?:den|die|das|der) (?:zweite|dritte|erste|letzte|nächste|andere)[nrs]?|(?:le|la|les) (?:deuxième|second|seconde|troisième|"
+    r"premier|première|dernier|dernière|autre|autres)|(?:el|la|los) (?:segund[oa]|tercer[oa]?|primer[oa]?|últim[oa]|otr[oa]s?)|"
+    r"(?:il|la) (?:second[oa]|terz[oa]|prim[oa]|ultim[oa])|(?:o|a) (?:segund[oa]|terceir[oa]|primeir[oa]|últim[oa])|"
+    r"it|that|they|them|those|there|these|this|davon|dafür|dort|dazu|cela|ça|eso|allí|quello|isso|lá)\b",
+    re.IGNORECASE,
+)
+_PREPOSITION = (
+    r"in|into|to|for|at|of|on|from|with|by|as|about|über|sur|sobre|für|nach|von|mit|auf|zu|bei|en|à|pour|de|dans|avec|para|por|con|per|da|di|"
+    r"a|em|no|na|im|als"
+)
+_PREPOSITIONAL = re.compile(rf"^({_PREPOSITION})\s+(.+)$", re.IGNORECASE)
+_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:[.,]\d+)*(?:\s?%)?(?!\w)")
+MAX_FOLLOW_WORDS = 9
+
+
+def is_follow_up(text: str) -> bool:
+    """Whether the text only makes sense after an earlier turn: "and the second one?", "what about Berlin?"."""
+    bare = text.strip()
+    count = len(bare.split())
+    if not bare or count > MAX_FOLLOW_WORDS or "\n" in bare:
+        return False
+    if _FOLLOW_LEAD.match(bare):
+        return True
+    return bool(_FOLLOW_WORD.search(bare)) and (is_request(bare) or refers_back(bare) or count <= 4)
+
+
+def complete_follow_up(previous: str, text: str) -> list[str]:
+    """Ways to read a follow-up as a whole query, likeliest first; the last is both turns in one.
+
+    "weather in Paris" + "and in Rome?" gives "weather in Rome"; "square root of 16" + "and of 25?" gives
+    "square root of 25"; numbers replace the last number, a bare name the last prepositional phrase.
+    """
+    before = previous.strip().rstrip("?!. ")
+    fragment = _FOLLOW_LEAD.sub("", text.strip(), count=1).rstrip("?!. ")
+    out: list[str] = []
+    if not fragment or not before:
+        return [f"{before} {text.strip()}".strip()]
+    phrase = _PREPOSITIONAL.match(fragment)
+    if phrase:
+        same = list(
+            re.finditer(rf"\b{re.escape(phrase[1])}\s+(?!.*\b{re.escape(phrase[1])}\b).+$", before, re.IGNORECASE)
+        )
+        out.append(f"{before[: same[0].start()]}{fragment}" if same else f"{before} {fragment}")
+    elif _NUMBER.fullmatch(fragment):
+        numbers = list(_NUMBER.finditer(before))
+        if numbers:
+            out.append(before[: numbers[-1].start()] + fragment + before[numbers[-1].end() :])
+    elif len(fragment.split()) <= 4 and not is_request(fragment):
+        last = list(re.finditer(rf"\b(?:{_PREPOSITION})\s+(?=\S)", before, re.IGNORECASE))
+        if last:
+            article = re.match(
+                r"(?:the|a|an|der|die|das|dem|den|le|la|les|el|los|il|o)\s+", before[last[-1].end() :], re.IGNORECASE
+            )
+            keep = (
+                article.end()
+                if article and not fragment.lower().startswith(("the ", "der ", "die ", "das ", "le ", "la ", "el "))
+                else 0
+            )
+            out.append(before[: last[-1].end() + keep] + fragment)
+    out.append(f"{before}. {text.strip()}")
+    return out
+
+
+def numbers(text: str) -> list[str]:
+    """The numbers written in a text, in order, as written."""
+    return [found.group().strip() for found in _NUMBER.finditer(text)]
+
+
+_COMPARE = re.compile(
+    r"\b(?:compare|contrast|vergleiche?|compare[rz]?|compara|confronta)\s+(?P<a>.{2,80}?)\s+"
+    r"(?:and|with|to|versus|vs\.?|und|mit|et|avec|à|y|con|e|com)\s+(?P<b>.{2,120})$"
+    r"|\b(?:difference|unterschied|différence|diferencia|differenza|diferença)s?\s+(?:between|zwischen|entre|tra)\s+(?P<c>.{2,80}?)\s+"
+    r"(?:and|und|et|y|e)\s+(?P<d>.{2,120})$",
+    re.IGNORECASE,
+)
+_TAIL = re.compile(
+    r"\s+(?:(?:in|from|according to|using|based on|with respect to|regarding|in terms of|on|as to|laut|aus|anhand|hinsichtlich|"
+    r"selon|d['’]après|dans|según|en|secondo|segundo|nos|nei)\s+.+)$",
+    re.IGNORECASE,
+)
+
+
+def compared(query: str) -> tuple[str, str, str] | None:
+    """The two things a query compares and what the comparison is about, or None.
+
+    "Compare plan A and plan B in my documents" gives ("plan A", "plan B", "in my documents").
+    """
+    found = _COMPARE.search(query.strip().rstrip("?!. "))
+    if not found:
+        return None
+    first, second = (found["a"], found["b"]) if found["a"] else (found["c"], found["d"])
+    tail = _TAIL.search(second)
+    about = tail.group().strip() if tail else ""
+    if tail:
+        second = second[: tail.start()]
+    first = re.sub(r"^(?:the|der|die|das|le|la|les|el|los)\s+", "", first, flags=re.IGNORECASE)
+    return first.strip(), second.strip(), about

@@ -1,0 +1,1 @@
+"""Functions that run inside worker processes: JSON in, JSON out."""
