@@ -43,7 +43,7 @@ def official_weights() -> Path:
 
 
 def export_fp32(folder: Path, target: Path) -> None:
-    """Write the float32 graph: (input_ids, attention_mask), int64 (batch, sequence) -> sentence_embedding (batch, 384)."""
+    """Write the float32 graph: two int64 inputs (batch, sequence) -> sentence_embedding, float32 (batch, 384)."""
     import torch
     from transformers import AutoModel
 
@@ -62,9 +62,7 @@ def export_fp32(folder: Path, target: Path) -> None:
             mean = (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
             return torch.nn.functional.normalize(mean, p=2.0, dim=1)
 
-    encoder = AutoModel.from_pretrained(
-        folder, attn_implementation="eager", dtype=torch.float32, local_files_only=True
-    )
+    encoder = AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32, local_files_only=True)
     model = SentenceEncoder(encoder).eval()
     ids = torch.randint(1000, 20_000, (2, 16), dtype=torch.int64)
     mask = torch.ones_like(ids)

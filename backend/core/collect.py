@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from backend.core.toolbox import cut
 from backend.models.messages import Event, Finished, Message, ReasoningDelta, TextDelta, ToolCall, ToolCallMade, Usage
@@ -64,13 +66,13 @@ async def collect(stream: AsyncGenerator[Event, None], emit: Emit = _ignore) -> 
 async def until(stream: AsyncGenerator[Event, None], deadline: float) -> AsyncGenerator[Event, None]:
     """The stream's events, raising TimeoutError when the next one does not come before `deadline`.
 
-    `deadline` is a `time.monotonic()` value, the clock of the event loop. The limit is set anew around each
+    `deadline` is a `time.monotonic()` value. The limit is set anew around each
     wait, because a timeout that spans a `yield` would cancel the consumer's code instead of ours.
     """
     async with aclosing(stream):
         while True:
             try:
-                async with asyncio.timeout_at(deadline):
+                async with asyncio.timeout(deadline - time.monotonic()):
                     event = await anext(stream)
             except StopAsyncIteration:
                 return
@@ -104,6 +106,17 @@ async def interleave(jobs: Sequence[Job], limit: int = 1) -> AsyncGenerator[Even
                 yield event
         for task in tasks:
             await task
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def all_or_none(jobs: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Await all jobs side by side; when one raises or the caller is cancelled, cancel the others and wait for them."""
+    tasks = [asyncio.create_task(job) for job in jobs]
+    try:
+        await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()

@@ -82,6 +82,7 @@ REPEATED_CALL = (
 EMPTY_ANSWER = "Your last turn was empty. Write the answer to my question now."
 
 FALLBACK_RESULT = "I could not write a full answer. The last result, from {tool}, was:\n\n{result}"
+FALLBACK_RESULTS = "I could not write a full answer. This is what was found out:\n\n{results}"
 FALLBACK_NOTHING = "I could not find an answer. Please ask again, perhaps in other words or in smaller parts."
 
 PLAN_SYSTEM = """\

@@ -102,6 +102,9 @@ class TextReader:
             call = read_action(self._joined("action"), self._joined("input"), self._specs, self._call_id)
             if isinstance(call, ToolCall):
                 self.turn.calls.append(call)
+                # The history shows the model its own turn as it should have been written.
+                said = f"Thought: {thought or loose}\n" if thought or loose else ""
+                self.turn.text = f"{said}Action: {call.name}\nAction Input: {call.arguments}"
             else:
                 self.turn.problem = call
         elif thought:

@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from backend.core import routing_cues as cues
@@ -19,9 +18,12 @@ from backend.utils.language import content_words
 from backend.utils.query_text import (
     compared,
     complete_follow_up,
+    find_tool_name,
     has_inline_data,
     is_follow_up,
+    is_greeting,
     is_request,
+    is_thanks,
     split_parts,
 )
 
@@ -201,7 +203,7 @@ def choose_agent(query: str, specs: Sequence[ToolSpec]) -> tuple[str, str]:
         served = [part for part in parts if _best_proposal(part.text, specs)[1] >= PLAUSIBLE or _has_cue(part.text)]
         if len(served) > 1:
             return PLAN, f"its {len(served)} parts are independent"
-        if not served and len(parts) > 2:
+        if sum(is_request(part.text) for part in parts) > 2:
             return PLAN, f"it lists {len(parts)} separate tasks"
     return REACT, "one tool, step by step, is enough"
 
@@ -212,7 +214,7 @@ def choose_agent(query: str, specs: Sequence[ToolSpec]) -> tuple[str, str]:
 def _small_talk(head: str) -> Judgement | None:
     if len(head) > 200:
         return None
-    if cues.GREETING.match(head) or cues.THANKS.match(head):
+    if is_greeting(head) or is_thanks(head):
         return Judgement("chat", "a greeting or thanks needs no tool", 0.99)
     if len(head) <= 80 and cues.SMALL_TALK.search(head):
         return Judgement("chat", "small talk needs no tool", 0.95)
@@ -241,23 +243,7 @@ def _outweighed(cue: cues.ToolCue, plain: Judgement | None, head: str) -> bool:
 
 
 def _named_tool(head: str, specs: Sequence[ToolSpec]) -> str | None:
-    return next((spec.name for spec in specs if _name_pattern(spec.name).search(head)), None)
-
-
-@lru_cache(maxsize=256)
-def _name_pattern(name: str) -> re.Pattern[str]:
-    """A tool called by its name: `math_calc`, "use weather", "the weather tool"."""
-    spoken = "[_ -]?".join(re.escape(piece) for piece in name.split("_"))
-    uses = (
-        r"(?:use|using|call|run|with|via|invoke|nutze|verwende|benutze|mit|utilise[rz]?|avec|usa|utiliza|con|use|com)"
-    )
-    alternatives = [
-        rf"\b{uses} (?:the |das |die |den |le |la |l['’]|el |il |lo |o |a )?(?:tool )?[`'\"]?{spoken}\b[`'\"]?(?: tool)?",
-        rf"\b{spoken} tool\b|\btool {spoken}\b",
-    ]
-    if "_" in name:
-        alternatives.append(rf"\b{re.escape(name)}\b")
-    return re.compile("|".join(alternatives), re.IGNORECASE)
+    return next((spec.name for spec in specs if find_tool_name(head, spec.name)), None)
 
 
 def _best_proposal(text: str, specs: Sequence[ToolSpec]) -> tuple[str, float]:

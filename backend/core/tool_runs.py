@@ -19,6 +19,7 @@ from backend.models.messages import StepStatus, ToolFinished, ToolStarted
 from backend.models.tools import ToolResult
 
 MAX_FALLBACK_CHARS = 1_500
+CANCELLED = "The call was cancelled before it ended."
 
 
 @dataclass(slots=True)
@@ -40,14 +41,16 @@ class ToolRuns:
         arguments: str | Mapping[str, Any],
         *,
         thought: str = "",
+        index: int | None = None,
         again_on_failure: bool = False,
     ) -> ToolOutcome:
         """Run one tool; whatever goes wrong with it is in the outcome.
 
-        `again_on_failure`: a failure is tried once more, within the same pair of events, if budget is left.
+        `index` is the planned step's; without it calls are counted as they start. `again_on_failure`: a failure is
+        tried once more, within the same pair of events, if budget is left.
         """
-        given, index, started_at, clock = readable(arguments), self._started, time.time(), time.perf_counter()
-        self._started += 1
+        given, started_at, clock = readable(arguments), time.time(), time.perf_counter()
+        index = self._next_index(index)
         emit(ToolStarted(call_id, index, name, given, started_at))
         try:
             self.meter.tool_calls += 1
@@ -57,16 +60,25 @@ class ToolRuns:
                 outcome = await self.toolbox.call(name, arguments)
         except asyncio.CancelledError:
             seconds = time.perf_counter() - clock
-            self.steps.append(ReActStep(thought, name, given, "", "The run was cancelled.", started_at, seconds))
+            self.steps.append(ReActStep(thought, name, given, "", CANCELLED, started_at, seconds))
+            emit(ToolFinished(call_id, index, name, given, "cancelled", "", started_at, seconds, CANCELLED))
             raise
         seconds = time.perf_counter() - clock
         self._ended(emit, call_id, index, outcome, thought, started_at, seconds)
         return outcome
 
-    def fail(self, emit: Emit, call_id: str, name: str, arguments: Mapping[str, Any], reason: str) -> ToolOutcome:
+    def fail(
+        self,
+        emit: Emit,
+        call_id: str,
+        name: str,
+        arguments: Mapping[str, Any],
+        reason: str,
+        *,
+        index: int | None = None,
+    ) -> ToolOutcome:
         """Record a call that could not be made at all; it costs no budget."""
-        index, now = self._started, time.time()
-        self._started += 1
+        index, now = self._next_index(index), time.time()
         outcome = ToolOutcome(name, arguments, ToolResult("", error=reason), f"Error: {reason}", now, 0.0)
         emit(ToolStarted(call_id, index, name, arguments, now))
         self._ended(emit, call_id, index, outcome, "", now, 0.0)
@@ -83,11 +95,14 @@ class ToolRuns:
         found = self._last_success
         if found is None:
             return FALLBACK_NOTHING
-        cited = "\n".join(
-            f"{source.quote} [{number}]" for number, source in zip(found.markers, found.result.sources, strict=True)
-        )
-        result = cut("\n".join(part for part in (found.result.text, cited) if part), MAX_FALLBACK_CHARS)
+        result = cut(in_words(found), MAX_FALLBACK_CHARS)
         return FALLBACK_RESULT.format(tool=found.name, result=result)
+
+    def _next_index(self, index: int | None) -> int:
+        if index is None:
+            index = self._started
+        self._started = max(self._started, index + 1)
+        return index
 
     def _ended(
         self,
@@ -119,6 +134,12 @@ class ToolRuns:
                 outcome.result.data,
             )
         )
+
+
+def in_words(outcome: ToolOutcome) -> str:
+    """A result as a person may read it: its text, then its passages with their markers."""
+    cited = [f"{source.quote} [{n}]" for n, source in zip(outcome.markers, outcome.result.sources, strict=True)]
+    return "\n".join(part for part in (outcome.result.text, *cited) if part)
 
 
 def readable(arguments: str | Mapping[str, Any]) -> Mapping[str, Any]:

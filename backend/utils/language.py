@@ -5,16 +5,21 @@ from __future__ import annotations
 import re
 import unicodedata
 
+
+def _listed(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 FUNCTION_WORDS: dict[str, frozenset[str]] = {
-    "en": frozenset(
+    "en": _listed(
         "a about after all also am an and any are as at be been before being between both but by can could did do does "
         "doing done during each ever few for from further get give had has have having he her here hers him his how i "
         "if in into is it its just kindly let like make many may me more most much must my need no nor not now of off "
         "on once only or other our out over own per please same say says shall she should show so some such tell than "
         "that the their them then there these they this those through to too under until up us use very want was we "
-        "were what whats when where which while who whom whose why will with would you your yours".split()
+        "were what whats when where which while who whom whose why will with would you your yours"
     ),
-    "de": frozenset(
+    "de": _listed(
         "aber alle allem allen aller als also am an auch auf aus bei beim bin bis bist bitte da damit dann das dass "
         "dein deine dem den denn der des dich die dies diese diesem diesen dieser dieses dir du durch ein eine einem "
         "einen einer eines er es etwas euch für gib gibt haben hast hat habe hatte hier ich ihm ihn ihr ihre im in "
@@ -22,39 +27,42 @@ FUNCTION_WORDS: dict[str, frozenset[str]] = {
         "mit muss nach nicht noch nun nur ob oder ohne sag sage schon sehr sein seine sich sie sind so soll sollte "
         "steht über um und uns unser unsere unseren unter vom von vor wann war waren warum was weil welche welchem "
         "welchen welcher welches wenn wer werden wie wieviel wieviele viel viele wir wird wo wurde zeig zu zum zur "
-        "zwischen".split()
+        "zwischen"
     ),
-    "fr": frozenset(
+    "fr": _listed(
         "à ai aie as au aux avec avez avons ce ceci cela celle celui ces cet cette chez combien comme comment d dans "
         "de des dis dit donc donne du elle elles en entre es est et être eux fait il ils j je l la le les leur leurs "
-        "lui ma mais me mes moi mon n ne nos notre nous on ont ou où par pas peut peux plus pour pourquoi puis qu quand "
+        "lui ma mais me mes moi mon n ne nos notre nous on ont ou où par pas peut peux plus pour pourquoi puis qu "
+        "quand "
         "que quel quelle quelles quels qui quoi sa sans se selon ses si son sont sous sur s t ta te tes toi ton tu un "
-        "une va vos votre vous y c ça svp".split()
+        "une va vos votre vous y c ça svp"
     ),
-    "es": frozenset(
+    "es": _listed(
         "a al algo ante aquí como cómo con cual cuál cuales cuáles cuando cuándo cuanta cuánta cuantas cuántas cuanto "
         "cuánto cuantos cuántos da dame de del desde dime donde dónde dos e el él ella ellas ellos en entre era es esa "
         "ese eso esta está están estas este esto estos favor fue ha han hasta hay la las le les lo los me mi mis muy "
         "más ni no nos nuestro nuestra nuestros o para pero por porque puede puedes que qué quien quién se sea según "
-        "ser si sí sin sobre son su sus también te tiene tienen tu tus un una unas uno unos y ya yo".split()
+        "ser si sí sin sobre son su sus también te tiene tienen tu tus un una unas uno unos y ya yo"
     ),
-    "it": frozenset(
+    "it": _listed(
         "a ad ai al alla alle agli allo anche che chi ci come con cosa cui da dal dalla dai dammi de dei del della "
         "delle degli dello di dice dimmi dove e è ed era fa gli ha hai hanno ho i il in io la le lei lo loro lui ma mi "
-        "mia miei mie mio ne nei nel nella nelle negli non nostro nostra o per perché più può quale quali quando quanta "
+        "mia miei mie mio ne nei nel nella nelle negli non nostro nostra o per perché più può quale quali quando "
+        "quanta "
         "quante quanti quanto questa queste questi questo qual cos quella quello se sei si sono su sua sul sulla suo "
-        "ti tra tu tuo tutti un una uno".split()
+        "ti tra tu tuo tutti un una uno"
     ),
-    "pt": frozenset(
-        "a ao aos as às com como da das de dela dele diga do dos e é ela elas ele eles em entre era essa esse esta está "
+    "pt": _listed(
+        "a ao aos as às com como da das de dela dele diga do dos e é ela elas ele eles em entre era essa esse esta "
+        "está "
         "estão este eu favor foi há isso isto já lhe mais mas me meu meus minha minhas muito na não nas no nos nossa "
         "nosso nossos num numa o onde os ou para pela pelo por porque pode posso qual quais quando quanta quantas "
-        "quanto quantos que quem são se sem ser seu seus sobre sua são também te tem têm um uma você".split()
+        "quanto quantos que quem são se sem ser seu seus sobre sua são também te tem têm um uma você"
     ),
-    "nl": frozenset(
+    "nl": _listed(
         "aan als bij dat de deze die dit dit een en er geen heb hebben heeft het hoe hoeveel ik in is je kan kun maar "
         "me met mij mijn naar niet of om onze ons op over te uit van veel voor waar waarom wanneer wat we welk welke "
-        "wie wij worden zijn zou".split()
+        "wie wij worden zijn zou"
     ),
 }
 _ALL_FUNCTION_WORDS = frozenset().union(*FUNCTION_WORDS.values())

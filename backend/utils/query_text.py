@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 MAX_SPLIT_CHARS = 6000
 """Longer queries are pasted text: they stay one part."""
@@ -166,13 +167,15 @@ _CONDITION = re.compile(r"^\W*(?:if|whenever|wenn|falls|sofern|si|se|als)\b", re
 _LEADING = re.compile(rf"^(?:(?:{_AND}|{_AFTER})\b[,\s]*)+", re.IGNORECASE)
 _REFERENCE = re.compile(
     r"\b(?:the|this|that|its) (?:result|answer|outcome)\b"
-    r"|\b(?:that|this|it|(?:the|this|that) (?:sum|total|product|value|figure|number|difference|quotient))\b(?=\s*(?:$|[?.!,;:]|\b(?:by|to|from|with|into|in|and|plus|minus|times|up|down|per|as|for)\b"
+    r"|\b(?:that|this|it|(?:the|this|that) (?:sum|total|product|value|figure|number|difference|"
+    r"quotient))\b(?=\s*(?:$|[?.!,;:]|\b(?:by|to|from|with|into|in|and|plus|minus|times|up|down|per|as|for)\b"
     r"|[-+*/×÷^]))"
     r"|\b(?:das|dem|des|dieses|diesem|vom) (?:ergebnis(?:ses)?|resultat|produkt)\b|\b(?:die|der|diese|dieser) summe\b"
     r"|\b(?:davon|damit|dazu|dies)\b|\b(?:das|es)\b(?=\s*(?:$|[?.!,;:]|(?:durch|mit|von|zu|um|plus|minus|mal|in)\b))"
     r"|\b(?:le|ce|du) (?:résultat|produit|total|nombre)\b|\b(?:la|cette) somme\b|\bcela\b|\bça\b|(?<=[a-z])-le\b"
     r"|\b(?:el|ese|este|del) (?:resultado|producto|total|número)\b|\b(?:la|esa) suma\b|\b(?:eso|esto|ello)\b"
-    r"|\b(?:il|questo|quel|del) (?:risultato|prodotto|totale|numero)\b|\bla somma\b|\b(?:quello|questo|ciò)\b(?=\s+(?:per|con|di)\b)"
+    r"|\b(?:il|questo|quel|del) (?:risultato|prodotto|totale|numero)\b|\bla somma\b|\b(?:quello|questo|"
+    r"ciò)\b(?=\s+(?:per|con|di)\b)"
     r"|\b(?:o|esse|este|do) (?:resultado|produto|total|número)\b|\b(?:a|essa) soma\b|\b(?:isso|isto)\b",
     re.IGNORECASE,
 )
@@ -279,21 +282,28 @@ def _joint_spans(masked: str, start: int, end: int) -> list[tuple[int, int]]:
 # ---- follow-ups ---------------------------------------------------------------------------------
 
 _FOLLOW_LEAD = re.compile(
-    r"^\W*(?:(?:and|but|ok(?:ay)?|now|so|und|aber|jetzt|et|mais|maintenant|y|pero|ahora|e|ma|ora|mas|agora|en)\b[\s,]*)*"
-    r"(?:(?:what|how) about|what of|same (?:for|with)|wie (?:ist|wäre|sieht) es mit|was ist mit|wie steht es um|qu['’]en est-il d[eu]|"
-    r"et pour|qué tal|qué hay de|y para|che ne dici di|e per|que tal|e para|now for|(?:and|und|et|y|e|ma|mas|but|pero)\b)[\s,]*",
+    r"^\W*(?:(?:and|but|ok(?:ay)?|now|so|und|aber|jetzt|et|mais|maintenant|y|pero|ahora|e|ma|ora|mas|agora|"
+    r"en)\b[\s,]*)*"
+    r"(?:(?:what|how) about|what of|same (?:for|with)|wie (?:ist|wäre|sieht) es mit|was ist mit|wie steht es um|"
+    r"qu['’]en est-il d[eu]|"
+    r"et pour|qué tal|qué hay de|y para|che ne dici di|e per|que tal|e para|now for|(?:and|und|et|y|e|ma|mas|but|"
+    r"pero)\b)[\s,]*",
     re.IGNORECASE,
 )
 _FOLLOW_WORD = re.compile(
-    r"\b(?:the (?:second|third|first|last|next|other|previous|former|latter|same)(?: (?:one|two|ones))?|the others|another one|"
-    r"(?:den|die|das|der) (?:zweite|dritte|erste|letzte|nächste|andere)[nrs]?|(?:le|la|les) (?:deuxième|second|seconde|troisième|"
-    r"premier|première|dernier|dernière|autre|autres)|(?:el|la|los) (?:segund[oa]|tercer[oa]?|primer[oa]?|últim[oa]|otr[oa]s?)|"
+    r"\b(?:the (?:second|third|first|last|next|other|previous|former|latter|same)(?: (?:one|two|ones))?|the others|"
+    r"another one|"
+    r"(?:den|die|das|der) (?:zweite|dritte|erste|letzte|nächste|andere)[nrs]?|(?:le|la|les) (?:deuxième|second|"
+    r"seconde|troisième|"
+    r"premier|première|dernier|dernière|autre|autres)|(?:el|la|los) (?:segund[oa]|tercer[oa]?|primer[oa]?|últim[oa]|"
+    r"otr[oa]s?)|"
     r"(?:il|la) (?:second[oa]|terz[oa]|prim[oa]|ultim[oa])|(?:o|a) (?:segund[oa]|terceir[oa]|primeir[oa]|últim[oa])|"
     r"it|that|they|them|those|there|these|this|davon|dafür|dort|dazu|cela|ça|eso|allí|quello|isso|lá)\b",
     re.IGNORECASE,
 )
 _PREPOSITION = (
-    r"in|into|to|for|at|of|on|from|with|by|as|about|über|sur|sobre|für|nach|von|mit|auf|zu|bei|en|à|pour|de|dans|avec|para|por|con|per|da|di|"
+    r"in|into|to|for|at|of|on|from|with|by|as|about|über|sur|sobre|für|nach|von|mit|auf|zu|bei|en|à|pour|de|dans|"
+    r"avec|para|por|con|per|da|di|"
     r"a|em|no|na|im|als"
 )
 _PREPOSITIONAL = re.compile(rf"^({_PREPOSITION})\s+(.+)$", re.IGNORECASE)
@@ -354,15 +364,40 @@ def numbers(text: str) -> list[str]:
     return [found.group().strip() for found in _NUMBER.finditer(text)]
 
 
+_TOOL_VERB = (
+    r"(?:use|using|call|run|with|via|invoke|nutze|verwende|benutze|mit|utilise[rz]?|avec|usa|utiliza|con|use|com)"
+)
+_ARTICLE = r"(?:the |das |die |den |le |la |l['’]|el |il |lo |o |a )?"
+
+
+def find_tool_name(text: str, name: str) -> re.Match[str] | None:
+    """Where a tool is called by its name: `math_calc`, "use weather", "the weather tool"; None when it is not."""
+    return _tool_name_pattern(name).search(text)
+
+
+@lru_cache(maxsize=256)
+def _tool_name_pattern(name: str) -> re.Pattern[str]:
+    spoken = "[_ -]?".join(re.escape(piece) for piece in name.split("_"))
+    alternatives = [
+        rf"\b{_TOOL_VERB} {_ARTICLE}(?:tool )?[`'\"]?{spoken}\b[`'\"]?(?: tool\b)?",
+        rf"\b(?:the )?{spoken} tool\b|\btool {spoken}\b",
+    ]
+    if "_" in name:
+        alternatives.append(rf"\b{re.escape(name)}\b")
+    return re.compile("|".join(alternatives), re.IGNORECASE)
+
+
 _COMPARE = re.compile(
     r"\b(?:compare|contrast|vergleiche?|compare[rz]?|compara|confronta)\s+(?P<a>.{2,80}?)\s+"
     r"(?:and|with|to|versus|vs\.?|und|mit|et|avec|à|y|con|e|com)\s+(?P<b>.{2,120})$"
-    r"|\b(?:difference|unterschied|différence|diferencia|differenza|diferença)s?\s+(?:between|zwischen|entre|tra)\s+(?P<c>.{2,80}?)\s+"
+    r"|\b(?:difference|unterschied|différence|diferencia|differenza|diferença)s?\s+(?:between|zwischen|entre|"
+    r"tra)\s+(?P<c>.{2,80}?)\s+"
     r"(?:and|und|et|y|e)\s+(?P<d>.{2,120})$",
     re.IGNORECASE,
 )
 _TAIL = re.compile(
-    r"\s+(?:(?:in|from|according to|using|based on|with respect to|regarding|in terms of|on|as to|laut|aus|anhand|hinsichtlich|"
+    r"\s+(?:(?:in|from|according to|using|based on|with respect to|regarding|in terms of|on|as to|laut|aus|anhand|"
+    r"hinsichtlich|"
     r"selon|d['’]après|dans|según|en|secondo|segundo|nos|nei)\s+.+)$",
     re.IGNORECASE,
 )
@@ -383,3 +418,36 @@ def compared(query: str) -> tuple[str, str, str] | None:
         second = second[: tail.start()]
     first = re.sub(r"^(?:the|der|die|das|le|la|les|el|los)\s+", "", first, flags=re.IGNORECASE)
     return first.strip(), second.strip(), about
+
+
+# ---- small talk ---------------------------------------------------------------------------------
+
+_GREETING = re.compile(
+    r"^\W*(?:hi|hello|hey|hiya|yo|greetings|good (?:morning|afternoon|evening|day|night)|hallo|hi|guten (?:tag|"
+    r"morgen|abend)|"
+    r"gute nacht|servus|moin|grüezi|bonjour|bonsoir|salut|coucou|hola|buenos días|buenas (?:tardes|noches)|ciao|"
+    r"buongiorno|"
+    r"buonasera|salve|olá|oi|bom dia|boa (?:tarde|noite)|hej|ahoj|"
+    r"привет|здравствуйте|こんにちは|你好|안녕하세요|مرحبا)\b"
+    r"(?:[\s,]+(?:there|all|everyone|hearth|zusammen|du|tous|todos|a tutti|tudo bem|dear|friend))*[\s!.,:)…?👋]*$",
+    re.IGNORECASE,
+)
+_THANKS = re.compile(
+    r"^\W*(?:ok(?:ay)?[,.! ]+)?(?:thanks?(?: you)?|thx|cheers|many thanks|great|perfect|awesome|cool|nice|good job|"
+    r"well done|got it|"
+    r"ok(?:ay)?|alright|bye|goodbye|see you|danke(?: ?schön| dir| ihnen)?|vielen dank|super|prima|tschüss|"
+    r"auf wiedersehen|"
+    r"merci(?: beaucoup)?|parfait|au revoir|(?:muchas )?gracias|perfecto|adiós|grazie(?: mille)?|perfetto|arrivederci|"
+    r"(?:muito )?obrigad[oa]|perfeito|tchau)\b(?:\W+(?:\w+\W*){0,4})?$",
+    re.IGNORECASE,
+)
+
+
+def is_greeting(text: str) -> bool:
+    """Whether the text only greets."""
+    return len(text) <= 80 and bool(_GREETING.match(text))
+
+
+def is_thanks(text: str) -> bool:
+    """Whether the text only thanks, agrees or says goodbye."""
+    return len(text) <= 80 and bool(_THANKS.match(text)) and not is_question(text)

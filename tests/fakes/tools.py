@@ -141,7 +141,9 @@ class LookupTool(BaseTool):
 
     async def run(self, arguments: Any, context: RunContext) -> ToolResult:
         self.calls.append(arguments.query)
-        source = Source("document", "handbook.pdf, p. 3", self.passage, "/files/f1/view#page=3", "f1", "handbook.pdf", 3)
+        source = Source(
+            "document", "handbook.pdf, p. 3", self.passage, "/files/f1/view#page=3", "f1", "handbook.pdf", 3
+        )
         return ToolResult("1 passage found.", sources=(source,))
 
     def propose(self, query: str, context: RunContext) -> Sequence[Proposal]:

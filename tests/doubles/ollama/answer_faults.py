@@ -65,11 +65,14 @@ def _duplicate_calls(answer: Answer, fault: Fault) -> Answer:
 
 def _wrong_arguments(answer: Answer, fault: Fault) -> Answer:
     """Numbers as strings, objects as JSON text, a field nobody asked for."""
+
     def twisted(value: Any) -> Any:
         return value if isinstance(value, str) else json.dumps(value)
 
     calls = [
-        dataclasses.replace(call, arguments={key: twisted(value) for key, value in call.arguments.items()} | {"extra": 1})
+        dataclasses.replace(
+            call, arguments={key: twisted(value) for key, value in call.arguments.items()} | {"extra": 1}
+        )
         for call in _calls(answer)
     ]
     return dataclasses.replace(answer, tool_calls=calls)
@@ -98,6 +101,7 @@ def _calls_as_text(answer: Answer, fault: Fault) -> Answer:
 
 def _truncated_arguments(answer: Answer, fault: Fault) -> Answer:
     """Cut by the token limit: a string value loses its end, and the reason says `length`."""
+
     def cut(value: Any) -> Any:
         return value[: len(value) // 2] if isinstance(value, str) else value
 

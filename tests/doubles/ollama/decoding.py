@@ -111,7 +111,9 @@ def _kind(value: Any) -> str:
 
 def mismatch(value: Any, struct: str, path: str, go_type: str) -> ApiError:
     """Go's words for a JSON value of the wrong type."""
-    return ApiError(400, f"json: cannot unmarshal {_kind(value)} into Go struct field {struct}.{path} of type {go_type}")
+    return ApiError(
+        400, f"json: cannot unmarshal {_kind(value)} into Go struct field {struct}.{path} of type {go_type}"
+    )
 
 
 def _struct(value: dict[str, Any], spec: StructSpec, struct: str, path: str) -> dict[str, Any]:
@@ -144,7 +146,7 @@ def _scalar(value: Any, kind: str, struct: str, path: str) -> Any:
         go_type = "api.ToolCallFunctionArguments" if path.endswith("arguments") else _GO_TYPES[kind]
         raise mismatch(value, struct, path, go_type)
     if kind == "base64":
-        check_base64(value)
+        check_base64(str(value))
     return value
 
 

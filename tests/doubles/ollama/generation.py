@@ -12,7 +12,7 @@ from tests.doubles.ollama import wire
 from tests.doubles.ollama.answer import Answer, ToolCall
 from tests.doubles.ollama.faults import Faults
 from tests.doubles.ollama.profile import Profile
-from tests.doubles.ollama.tokens import BYTES_PER_TOKEN, count
+from tests.doubles.ollama.tokens import BYTES_PER_TOKEN
 from tests.doubles.ollama.validation import Call
 
 REPEAT_LIMIT = 30
@@ -148,6 +148,15 @@ class Shape:
         self._calls = calls
         self._generate = generate
         self._extra = extra
+        self._model = wire.dumps(call.model)
+
+    def line(self, delta: Delta) -> dict[str, Any] | bytes:
+        """One streamed object, as a ready line where it is nothing but text: most chunks of a long answer."""
+        if delta.kind == "content" and not (self._faults or self._extra or self._call.logprobs):
+            body = b'"response":%b' if self._generate else b'"message":{"role":"assistant","content":%b}'
+            text = body % wire.dumps(delta.text)
+            return b'{"model":%b,"created_at":"%b",%b,"done":false}\n' % (self._model, wire.utc_now().encode(), text)
+        return self.partial(delta)
 
     def partial(self, delta: Delta) -> dict[str, Any]:
         value = self._base() | self._body(
@@ -186,11 +195,9 @@ class Shape:
     def final(self, outcome: Outcome, counters: dict[str, int], held: list[Delta] | None = None) -> dict[str, Any]:
         """The last object; `held` deltas travel in it."""
         held = held or []
-        value = self._base() | self._body(
-            "".join(delta.text for delta in held if delta.kind == "content"),
-            "".join(delta.text for delta in held if delta.kind == "thinking"),
-            [self._calls.write(call) for delta in held for call in delta.calls],
-        )
+        value = self._joined(held)
+        if self._call.logprobs and held:
+            value["logprobs"] = [self._logprob(delta.text) for delta in held if delta.text]
         value["done"] = True
         if outcome.done_reason:
             value["done_reason"] = outcome.done_reason
@@ -217,21 +224,16 @@ class Shape:
             value |= {"x_new_field": {"nested": [1, 2]}, "x_flag": True}
         return value
 
-    def unfinished(self, made: list[Delta], calls_asked: bool) -> dict[str, Any]:
+    def unfinished(self, made: list[Delta]) -> dict[str, Any]:
         """The non-streamed twin of a stream without an end: `done` false and no counters."""
-        return self.joined(made, calls_asked) | {"done": False}
+        return self._joined(made) | {"done": False}
 
-    def joined(self, made: list[Delta], calls_asked: bool) -> dict[str, Any]:
-        """All deltas in one object; calls are not collected when the request had no tools."""
-        calls = [self._calls.write(call) for delta in made for call in delta.calls] if calls_asked else []
-        value = self._base() | self._body(
+    def _joined(self, made: list[Delta]) -> dict[str, Any]:
+        return self._base() | self._body(
             "".join(delta.text for delta in made if delta.kind == "content"),
             "".join(delta.text for delta in made if delta.kind == "thinking"),
-            calls,
+            [self._calls.write(call) for delta in made for call in delta.calls],
         )
-        if self._call.logprobs:
-            value["logprobs"] = [self._logprob(delta.text) for delta in made if delta.text]
-        return value
 
 
 class Clock:
@@ -256,6 +258,3 @@ class Clock:
             "eval_count": outcome.tokens,
             "eval_duration": wire.nanoseconds(now - self._prompt_done),
         } | overrides
-
-
-__all__ = ["Clock", "Delta", "Outcome", "Shape", "ToolCallWriter", "budget", "count", "deltas", "place_thinking", "stop_at"]

@@ -55,7 +55,8 @@ def _parse_head(head: bytes) -> Request:
 
 def _dechunk(buffer: bytearray) -> tuple[bytes, int] | None:
     """The body and the bytes it took, or None while it is incomplete."""
-    parts, position = [], 0
+    parts: list[bytes] = []
+    position = 0
     while True:
         line_end = buffer.find(b"\r\n", position)
         if line_end < 0:

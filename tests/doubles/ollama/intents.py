@@ -25,7 +25,9 @@ _WORD_OPERATORS = (
     (r"÷", "/"),
 )
 _TERM = r"[(\s]*(?:(?:sqrt|sin|cos|tan|log|exp|abs)\([^()]*\)|-?\d+(?:\.\d+)?)[)\s]*(?:%|!)?"
-_EXPRESSION = re.compile(rf"{_TERM}(?:\s*(?:\*\*|[-+*/^])\s*{_TERM})+|(?:sqrt|sin|cos|tan|log|exp|abs)\([^()]*\d[^()]*\)")
+_EXPRESSION = re.compile(
+    rf"{_TERM}(?:\s*(?:\*\*|[-+*/^])\s*{_TERM})+|(?:sqrt|sin|cos|tan|log|exp|abs)\([^()]*\d[^()]*\)"
+)
 _SPLIT = re.compile(r"\s+and\s+|\s*;\s*", re.IGNORECASE)
 
 

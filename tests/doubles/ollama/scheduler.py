@@ -116,9 +116,8 @@ class Scheduler:
         entry = self.loaded.get(record.full_name)
         if entry is not None and entry.key == key:
             return self._enter(entry)
-        if self._loading.locked():
-            if self.pending >= self.limits.max_queue:
-                raise ApiError(503, BUSY)
+        if self._loading.locked() and self.pending >= self.limits.max_queue:
+            raise ApiError(503, BUSY)
         self.pending += 1
         try:
             await self._loading.acquire()

@@ -135,7 +135,7 @@ def _number(schema: Mapping[str, Any], *, whole: bool) -> int | float:
 
 def _string(schema: Mapping[str, Any], text: str) -> str:
     if schema.get("format") in _FORMATS:
-        return _FORMATS[schema["format"]]
+        return _FORMATS[str(schema["format"])]
     if "pattern" in schema:
         return matching(schema["pattern"])
     text = text[: int(schema.get("maxLength", 400))]
@@ -152,7 +152,7 @@ def matching(pattern: str) -> str:
 def _piece(code: Any, argument: Any) -> str:
     name = str(code)
     if name == "LITERAL":
-        return chr(argument)
+        return chr(int(argument))
     if name in ("MAX_REPEAT", "MIN_REPEAT"):
         low, high, inner = argument
         times = max(low, min(1, int(high)))

@@ -154,7 +154,7 @@ def _holds(key: str, wanted: Any, body: dict[str, Any]) -> bool:
         return isinstance(schema, dict) and wanted in (schema.get("properties") or {})
     if key == "stream":
         return body.get("stream", True) is wanted
-    return body.get("think") == wanted
+    return bool(body.get("think") == wanted)
 
 
 class Script:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from itertools import pairwise
 from typing import Any
 
 from tests.doubles.ollama import wire
@@ -23,7 +24,7 @@ def _utf8_cuts(data: bytes) -> list[int]:
 
 def _cut(data: bytes, positions: list[int]) -> list[bytes]:
     edges = [0, *(p for p in positions if 0 < p < len(data)), len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False) if start < end]
+    return [data[start:end] for start, end in pairwise(edges) if start < end]
 
 
 class LineStream:

@@ -1,0 +1,177 @@
+"""all-MiniLM-L6-v2 in this process: int8 weights from the repository, run by onnxruntime, no torch, no download."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backend.models.errors import SettingsError, StorageFailed
+
+if TYPE_CHECKING:
+    from backend.config.settings import Settings
+    from backend.embeddings.port import FloatArray
+
+MODEL = "all-MiniLM-L6-v2"
+DIMENSIONS = 384
+BATCH = 8
+"""Larger batches are slower: they no longer fit the processor's cache."""
+WINDOW = 256
+"""Texts tokenised together, so that batches hold texts of nearly one length."""
+MAX_CHARS = 20_000
+"""The model reads 256 word pieces; what lies beyond this cannot change the vector and would only cost time."""
+MAX_THREADS = 8
+FILES = ("model.int8.onnx", "tokenizer.json")
+WEIGHTS = Path(__file__).parent / "weights" / MODEL
+CHARS_PER_TOKEN = 4.0
+
+
+def create(settings: Settings, model: str) -> MiniLM:
+    """Raises SettingsError when `model` is not the one whose weights are in the repository."""
+    if model.lower() != MODEL.lower():
+        raise SettingsError(
+            f"EMBEDDING_MODEL={model!r} is not allowed: use {MODEL}, ollama:NAME or sentence-transformers:NAME_OR_PATH."
+        )
+    return MiniLM()
+
+
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    """The loaded model: an onnxruntime session and a tokenizer; both may be used from several threads at once."""
+
+    session: Any
+    tokenizer: Any
+
+
+class MiniLM:
+    """384 dimensions, English, texts cut at 256 word pieces; longer texts are embedded by their beginning."""
+
+    name = MODEL
+
+    def __init__(self, weights: Path = WEIGHTS) -> None:
+        self._weights = weights
+        self._engine: _Engine | None = None
+        self._loading = threading.Lock()
+        self._documents = asyncio.Lock()
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the next call starts at once instead of loading first (about 0.3 s)."""
+        return self._engine is not None
+
+    async def dimensions(self) -> int:
+        return DIMENSIONS
+
+    async def embed_documents(self, texts: Sequence[str]) -> FloatArray:
+        """Raises StorageFailed when the weights are missing or damaged. Cancelling it stops after the batch."""
+        import numpy as np
+
+        vectors = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
+        if not texts:
+            return vectors
+        engine = await self._load()
+        for start in range(0, len(texts), WINDOW):
+            window = texts[start : start + WINDOW]
+            tokens = await asyncio.to_thread(_tokenise, engine, window)
+            for rows in _batches(tokens):
+                batch = [tokens[row] for row in rows]
+                # One batch at a time for all callers: queries, which do not wait here, stay quick beside an upload.
+                async with self._documents:
+                    vectors[[start + row for row in rows]] = await asyncio.to_thread(_infer, engine, batch)
+        return vectors
+
+    async def embed_query(self, text: str) -> FloatArray:
+        """Raises StorageFailed when the weights are missing or damaged."""
+        engine = await self._load()
+        return await asyncio.to_thread(_embed_one, engine, text)
+
+    def count_tokens(self, texts: Sequence[str]) -> int:
+        """Word pieces the model reads (at most 256 a text); an estimate until the model is loaded."""
+        if self._engine is None:
+            return sum(min(256, 2 + round(len(text) / CHARS_PER_TOKEN)) for text in texts)
+        return sum(len(ids) for ids in _tokenise(self._engine, texts))
+
+    async def aclose(self) -> None:
+        self._engine = None
+
+    async def _load(self) -> _Engine:
+        engine = self._engine
+        return engine if engine is not None else await asyncio.to_thread(self._load_once)
+
+    def _load_once(self) -> _Engine:
+        with self._loading:
+            engine = self._engine
+            if engine is None:
+                engine = self._engine = _open(self._weights)
+            return engine
+
+
+def _open(folder: Path) -> _Engine:
+    import onnxruntime
+    from tokenizers import Tokenizer
+
+    _verify(folder)
+    options = onnxruntime.SessionOptions()
+    options.enable_cpu_mem_arena = False  # the arena keeps the largest batch's memory for ever
+    options.intra_op_num_threads = max(1, min(MAX_THREADS, os.cpu_count() or 2))
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(str(folder / "model.int8.onnx"), options, providers=["CPUExecutionProvider"])
+    return _Engine(session, Tokenizer.from_file(str(folder / "tokenizer.json")))
+
+
+def _verify(folder: Path) -> None:
+    """Compare the files with SHA256SUMS. Raises StorageFailed naming the file that is missing or damaged."""
+    broken = "The embedding model's file {} is {}; install Hearth again or restore the file from its repository."
+    name = "SHA256SUMS"
+    try:
+        lines = (folder / name).read_text(encoding="utf-8").splitlines()
+        sums = {file: digest for digest, _, file in (line.partition("  ") for line in lines)}
+        for name in FILES:
+            with (folder / name).open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != sums.get(name):
+                    raise StorageFailed(broken.format(name, "damaged"))
+    except OSError:
+        raise StorageFailed(broken.format(name, "missing")) from None
+
+
+def _tokenise(engine: _Engine, texts: Sequence[str]) -> list[list[int]]:
+    """Word piece ids of each text, at most 256. Text after text: the tokenizer's own threads would outlive a fork."""
+    return [engine.tokenizer.encode(_encodable(text[:MAX_CHARS])).ids for text in texts]
+
+
+def _encodable(text: str) -> str:
+    """The text without lone surrogates, which come out of broken PDFs and cannot be UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _batches(tokens: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """Row numbers, BATCH at a time, rows of similar length together."""
+    order = sorted(range(len(tokens)), key=lambda row: len(tokens[row]))
+    for start in range(0, len(order), BATCH):
+        yield order[start : start + BATCH]
+
+
+def _infer(engine: _Engine, batch: Sequence[Sequence[int]]) -> FloatArray:
+    """Shape (len(batch), 384). The graph pools over the attention mask and normalises."""
+    import numpy as np
+
+    longest = max(len(ids) for ids in batch)
+    input_ids = np.zeros((len(batch), longest), dtype=np.int64)
+    attention_mask = np.zeros_like(input_ids)
+    for row, ids in enumerate(batch):
+        input_ids[row, : len(ids)] = ids
+        attention_mask[row, : len(ids)] = 1
+    vectors: FloatArray = engine.session.run(None, {"input_ids": input_ids, "attention_mask": attention_mask})[0]
+    return vectors
+
+
+def _embed_one(engine: _Engine, text: str) -> FloatArray:
+    vector: FloatArray = _infer(engine, _tokenise(engine, [text]))[0]
+    return vector

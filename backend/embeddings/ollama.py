@@ -1,0 +1,170 @@
+"""Any embedding model of an Ollama server, over its native /api/embed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from backend.models.errors import SettingsError, UpstreamBusy, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from backend.config.settings import Settings
+    from backend.embeddings.port import FloatArray
+
+BATCH = 32
+"""One bad item fails a whole batch, and Ollama's own batch limit counts tokens."""
+CONNECT_SECONDS = 5.0
+SHORTEST_CUT = 64
+"""Characters below which a text that Ollama calls too long is not cut further."""
+CHARS_PER_TOKEN = 4.0
+
+
+def create(settings: Settings, model: str) -> OllamaEmbedder:
+    """Raises SettingsError when no model is named."""
+    if not model.strip():
+        raise SettingsError("EMBEDDING_MODEL='ollama:' names no model: write e.g. ollama:bge-m3.")
+    return OllamaEmbedder(
+        model.strip(), settings.ollama_host, timeout_s=settings.ollama_timeout, keep_alive=settings.ollama_keep_alive
+    )
+
+
+class OllamaEmbedder:
+    """Asks the hosts in order and stays with the first that can be reached."""
+
+    def __init__(self, model: str, hosts: Sequence[str], *, timeout_s: float = 300.0, keep_alive: str = "30m") -> None:
+        self.name = f"ollama:{model}"
+        self._model = model
+        self._hosts = [host.rstrip("/") if "://" in host else f"http://{host.rstrip('/')}" for host in hosts]
+        self._timeout_s = timeout_s
+        self._keep_alive = keep_alive
+        self._session: aiohttp.ClientSession | None = None
+        self._dimensions: int | None = None
+
+    async def dimensions(self) -> int:
+        """Asks Ollama the first time. Raises UpstreamError and its kinds."""
+        if self._dimensions is None:
+            await self._embed(["dimensions"])
+        assert self._dimensions is not None
+        return self._dimensions
+
+    async def embed_documents(self, texts: Sequence[str]) -> FloatArray:
+        """Batches of at most 32; what Ollama refuses as too long is halved until it fits.
+
+        Raises UpstreamUnreachable, UpstreamTimeout, UpstreamBusy, or UpstreamError saying what Ollama said.
+        """
+        import numpy as np
+
+        if not texts:
+            return np.zeros((0, await self.dimensions()), dtype=np.float32)
+        parts = [await self._embed(texts[start : start + BATCH]) for start in range(0, len(texts), BATCH)]
+        return np.concatenate(parts)
+
+    async def embed_query(self, text: str) -> FloatArray:
+        """Raises like embed_documents."""
+        vector: FloatArray = (await self._embed([text]))[0]
+        return vector
+
+    def count_tokens(self, texts: Sequence[str]) -> int:
+        """An estimate: the tokenizer is Ollama's."""
+        return sum(max(1, round(len(text) / CHARS_PER_TOKEN)) for text in texts)
+
+    async def aclose(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _embed(self, texts: Sequence[str]) -> FloatArray:
+        """Shape (len(texts), d). On a 400 the batch is halved, at last the one text."""
+        import numpy as np
+
+        status, body = await self._post(texts)
+        if status == 200:
+            return self._vectors(body, len(texts))
+        if status == 400 and len(texts) > 1:
+            middle = len(texts) // 2
+            return np.concatenate([await self._embed(texts[:middle]), await self._embed(texts[middle:])])
+        if status == 400 and len(texts[0]) > SHORTEST_CUT:
+            return await self._embed([texts[0][: len(texts[0]) // 2]])
+        raise self._refusal(status, body)
+
+    async def _post(self, texts: Sequence[str]) -> tuple[int, bytes]:
+        """Status and body from the first host that can be reached."""
+        import aiohttp
+
+        clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+        asked = {"model": self._model, "input": clean, "truncate": True, "keep_alive": self._keep_alive}
+        body = await asyncio.to_thread(orjson.dumps, asked)
+        for host in tuple(self._hosts):
+            try:
+                async with self._client().post(
+                    f"{host}/api/embed", data=body, headers={"content-type": "application/json"}, allow_redirects=False
+                ) as response:
+                    return response.status, await response.read()
+            except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError):
+                self._hosts.append(self._hosts.pop(0))
+            except TimeoutError:
+                raise UpstreamTimeout(
+                    f"Ollama took longer than {self._timeout_s:g} s to embed with {self._model}; try again,"
+                    " or raise OLLAMA_TIMEOUT."
+                ) from None
+            except aiohttp.ClientError:
+                raise UpstreamError(f"Ollama broke off while embedding with {self._model}; try again.") from None
+        raise UpstreamUnreachable(
+            f"Ollama, which holds the embedding model {self._model}, cannot be reached; start it or check OLLAMA_HOST."
+        )
+
+    def _client(self) -> aiohttp.ClientSession:
+        """Made on first use, because a session belongs to the running loop."""
+        import aiohttp
+
+        if self._session is None or self._session.closed:
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=self._timeout_s)
+            self._session = aiohttp.ClientSession(timeout=timeout)
+        return self._session
+
+    def _vectors(self, body: bytes, expected: int) -> FloatArray:
+        """Rows of unit length. Raises UpstreamError when count, shape or values are not those of vectors."""
+        import numpy as np
+
+        unusable = UpstreamError(f"Ollama's answer for the embedding model {self._model} holds no usable vectors.")
+        try:
+            vectors: FloatArray = np.asarray(orjson.loads(body)["embeddings"], dtype=np.float32)
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+            raise unusable from None
+        if vectors.ndim != 2 or len(vectors) != expected or vectors.shape[1] == 0 or not np.isfinite(vectors).all():
+            raise unusable
+        if self._dimensions not in (None, vectors.shape[1]):
+            raise UpstreamError(
+                f"The embedding model {self._model} now gives {vectors.shape[1]} dimensions instead of"
+                f" {self._dimensions}: it was replaced in Ollama; restart Hearth to index the documents again."
+            )
+        self._dimensions = vectors.shape[1]
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit: FloatArray = vectors / np.maximum(lengths, 1e-12)
+        return unit
+
+    def _refusal(self, status: int, body: bytes) -> UpstreamError:
+        """The error for an answer that is not 200."""
+        if status == 404:
+            return UpstreamError(
+                f"The embedding model {self._model} is not installed in Ollama: run `ollama pull {self._model}`."
+            )
+        if status in (429, 503):
+            return UpstreamBusy("Ollama is busy and does not take more texts to embed; try again in a moment.")
+        return UpstreamError(f"Ollama could not embed with {self._model} (status {status}): {_said(body)}")
+
+
+def _said(body: bytes) -> str:
+    """What Ollama gave as its reason, on one line and at most 200 characters."""
+    try:
+        answer: Any = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        answer = None
+    reason = answer.get("error") if isinstance(answer, dict) else None
+    text = " ".join(str(reason).split())[:200] if reason else "it gave no reason"
+    return text if text.endswith(".") else f"{text}."

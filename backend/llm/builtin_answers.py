@@ -1,0 +1,151 @@
+"""Writing the answer from tool results: values, cited sentences, tables, failures; never anything else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from backend.llm.builtin_choice import Need, Progress
+from backend.llm.builtin_passages import Passage, best_sentences, clean
+from backend.llm.builtin_phrases import phrase
+from backend.llm.builtin_turn import Result
+
+if TYPE_CHECKING:
+    from backend.embeddings.port import Embedder
+
+MAX_TEXT_CHARS = 6000
+MAX_ROWS = 20
+MAX_CELL_CHARS = 80
+MAX_QUESTION_CHARS = 160
+_PARAGRAPH_CHARS = 60
+"""A tool's own text shorter than this beside sources is an announcement, not content."""
+
+
+class AnswerWriter:
+    """Writes one answer. `language` is the query's."""
+
+    def __init__(self, embedder: Embedder, query: str, language: str) -> None:
+        self._embedder = embedder
+        self._query = query
+        self._language = language
+
+    async def write(self, progress: Sequence[Progress], results: Sequence[Result]) -> str:
+        """The answer, a paragraph for each part of the query in its order; results of no known part come last."""
+        used: list[Result] = []
+        paragraphs: list[str] = []
+        for each in progress:
+            used += each.results
+            paragraphs.append(await self._of_need(each))
+        rest = [result for result in results if not any(result is each for each in used)]
+        for result in rest:
+            if result.error is None or len(results) == len(rest):
+                paragraphs.append(await self._of_result(result, _question_of(result, self._query)))
+        return "\n\n".join(dict.fromkeys(paragraph for paragraph in paragraphs if paragraph))
+
+    async def _of_need(self, at: Progress) -> str:
+        found = at.succeeded
+        if found is not None:
+            question = self._query if at.need.text == self._query else at.need.text
+            return await self._of_result(found, question)
+        if at.results:
+            return await self._of_result(at.results[0], at.need.text)
+        return self._say("blocked" if at.need.options else "unserved", question=_short(at.need.text))
+
+    async def _of_result(self, found: Result, question: str) -> str:
+        if found.error is not None:
+            return self._say("failed", tool=found.name, question=_short(question), error=found.error)
+        if found.result is None:
+            return _rendered(_decoded(found.content), found.content.strip()) or self._say("empty", tool=found.name)
+        if found.result.sources:
+            return await self._from_passages(found, question)
+        text = _rendered(found.result.data, found.result.text.strip())
+        return self._limited(text) if text else self._say("empty", tool=found.name)
+
+    async def _from_passages(self, found: Result, question: str) -> str:
+        assert found.result is not None
+        sources = found.result.sources
+        markers = found.markers if len(found.markers) == len(sources) else tuple(range(1, len(sources) + 1))
+        passages = [Passage(source.quote, marker) for source, marker in zip(sources, markers, strict=True)]
+        on_the_web = all(source.kind == "web" for source in sources)
+        if on_the_web and len(found.result.text) > _PARAGRAPH_CHARS:
+            passages.append(Passage(found.result.text, markers[0]))
+        chosen = await best_sentences(question, passages, self._embedder)
+        if chosen:
+            return cited(chosen)
+        return self._say("nothing_found" if on_the_web else "not_found", question=_short(question))
+
+    def _limited(self, text: str) -> str:
+        if len(text) <= MAX_TEXT_CHARS:
+            return text
+        return text[:MAX_TEXT_CHARS].rsplit("\n", 1)[0] + "\n…"
+
+    def _say(self, key: str, **values: object) -> str:
+        return phrase(self._language, key, **values)
+
+
+def cited(chosen: Sequence[Passage]) -> str:
+    """Sentences with their markers; neighbours of one source share the marker at the end."""
+    out: list[str] = []
+    for i, passage in enumerate(chosen):
+        text = passage.text
+        same_next = i + 1 < len(chosen) and chosen[i + 1].marker == passage.marker
+        out.append(text if same_next and text[-1:] in ".!?" else f"{text} [{passage.marker}]")
+    return " ".join(out)
+
+
+def _question_of(result: Result, query: str) -> str:
+    """What a result was asked: its own words where the call carries some, else the whole query."""
+    texts = [value for value in result.arguments.values() if isinstance(value, str) and len(value.split()) > 1]
+    return max(texts, key=len) if texts and result.result is not None and result.result.sources else query
+
+
+def _short(question: str) -> str:
+    line = clean(" ".join(question.split()).strip(" ."))
+    return line if len(line) <= MAX_QUESTION_CHARS else line[: MAX_QUESTION_CHARS - 1].rsplit(" ", 1)[0] + " …"
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _rendered(data: Any, text: str) -> str:
+    """A tool's own text if it has any, else its data as a value, a list or a table."""
+    if text and not (text[:1] in "[{" and _decoded(text) is not None):
+        return text
+    data = data if data is not None else _decoded(text)
+    if data is None or data in ([], {}):
+        return text
+    if isinstance(data, list) and all(isinstance(row, Mapping) for row in data):
+        return as_table(data)
+    if isinstance(data, Mapping):
+        return "\n".join(f"- {key}: {_cell(value)}" for key, value in data.items())
+    if isinstance(data, list):
+        return "\n".join(f"- {_cell(value)}" for value in data[:MAX_ROWS])
+    return _cell(data)
+
+
+def as_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as a Markdown table, at most MAX_ROWS of them."""
+    columns = list(dict.fromkeys(key for row in rows[:MAX_ROWS] for key in row))
+    lines = [" | ".join(columns), " | ".join("---" for _ in columns)]
+    lines += [" | ".join(_cell(row.get(column, "")) for column in columns) for row in rows[:MAX_ROWS]]
+    if len(rows) > MAX_ROWS:
+        lines.append(f"… +{len(rows) - MAX_ROWS}")
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    plain = value if isinstance(value, str) else orjson.dumps(value).decode()
+    plain = re.sub(r"\s+", " ", plain).replace("|", "\\|")
+    return plain if len(plain) <= MAX_CELL_CHARS else plain[: MAX_CELL_CHARS - 1] + "…"
+
+
+def unserved_needs(needs: Sequence[Need]) -> list[Need]:
+    """Parts of the query no tool can serve."""
+    return [need for need in needs if not need.options]

@@ -1,0 +1,103 @@
+"""The few sentences of the built-in model's own, in the languages it has them in."""
+
+from __future__ import annotations
+
+PHRASES: dict[str, dict[str, str]] = {
+    "en": {
+        "hello": "Hello!",
+        "thanks": "You're welcome.",
+        "about": (
+            "I am Hearth's built-in model, not a language model: I cannot chat or write freely. I {abilities}, and "
+            "answer "
+            "from what the tools find. For everything else a language model is needed, and none is reachable here: "
+            "install Ollama (https://ollama.com), run `ollama pull gpt-oss:20b` or a smaller model, and Hearth will "
+            "use it."
+        ),
+        "abilities": "calculate, analyse data (JSON or CSV) and find passages in your uploaded documents",
+        "abilities_tools": "can use the tools {tools}",
+        "not_found": "Your documents do not contain an answer to this: “{question}”.",
+        "nothing_found": "Nothing was found for this: “{question}”.",
+        "failed": "{tool} could not answer “{question}”: {error}",
+        "unserved": "This part needs a language model, which is not reachable here: “{question}”.",
+        "blocked": "This part could not be done, because the step before it gave no single value: “{question}”.",
+        "empty": "{tool} gave no output.",
+        "more_rows": "… and {count} more rows.",
+    },
+    "de": {
+        "hello": "Hallo!",
+        "thanks": "Gern geschehen.",
+        "about": (
+            "Ich bin das eingebaute Modell von Hearth, kein Sprachmodell: Frei plaudern oder schreiben kann ich nicht. "
+            "Ich {abilities} und antworte mit dem, was die Werkzeuge finden. Für alles andere braucht es ein "
+            "Sprachmodell, "
+            "und hier ist keines erreichbar: Installiere Ollama (https://ollama.com) und führe `ollama pull "
+            "gpt-oss:20b` "
+            "oder ein kleineres Modell aus, dann benutzt Hearth es."
+        ),
+        "abilities": "rechne, werte Daten aus (JSON oder CSV) und finde Stellen in deinen hochgeladenen Dokumenten",
+        "abilities_tools": "kann die Werkzeuge {tools} benutzen",
+        "not_found": "Deine Dokumente enthalten keine Antwort auf: „{question}“.",
+        "nothing_found": "Dazu wurde nichts gefunden: „{question}“.",
+        "failed": "{tool} konnte „{question}“ nicht beantworten: {error}",
+        "unserved": "Dieser Teil braucht ein Sprachmodell, das hier nicht erreichbar ist: „{question}“.",
+        "blocked": "Dieser Teil war nicht möglich, weil der Schritt davor keinen einzelnen Wert ergab: „{question}“.",
+        "empty": "{tool} hat nichts ausgegeben.",
+        "more_rows": "… und {count} weitere Zeilen.",
+    },
+    "fr": {
+        "hello": "Bonjour !",
+        "thanks": "Je vous en prie.",
+        "about": (
+            "Je suis le modèle intégré de Hearth, pas un modèle de langage : je ne peux ni bavarder ni rédiger "
+            "librement. "
+            "Je {abilities}, et je réponds avec ce que les outils trouvent. Pour le reste, il faut un modèle de "
+            "langage, "
+            "et aucun n'est joignable ici : installez Ollama (https://ollama.com), lancez `ollama pull gpt-oss:20b` "
+            "ou un "
+            "modèle plus petit, et Hearth l'utilisera."
+        ),
+        "abilities": "calcule, j'analyse des données (JSON ou CSV) et je trouve des passages dans vos documents",
+        "abilities_tools": "peux utiliser les outils {tools}",
+        "not_found": "Vos documents ne contiennent pas de réponse à : « {question} ».",
+        "nothing_found": "Rien n'a été trouvé pour : « {question} ».",
+        "failed": "{tool} n'a pas pu répondre à « {question} » : {error}",
+        "unserved": "Cette partie demande un modèle de langage, qui n'est pas joignable ici : « {question} ».",
+        "blocked": "Cette partie n'a pas pu être faite, car l'étape précédente n'a pas donné une valeur unique : « "
+        "{question} ».",
+        "empty": "{tool} n'a rien renvoyé.",
+        "more_rows": "… et {count} lignes de plus.",
+    },
+    "es": {
+        "hello": "¡Hola!",
+        "thanks": "De nada.",
+        "about": (
+            "Soy el modelo integrado de Hearth, no un modelo de lenguaje: no puedo conversar ni escribir libremente. "
+            "{abilities_cap}, y respondo con lo que encuentran las herramientas. Para todo lo demás hace falta un "
+            "modelo de "
+            "lenguaje, y aquí no hay ninguno accesible: instala Ollama (https://ollama.com), ejecuta `ollama pull "
+            "gpt-oss:20b` "
+            "o un modelo más pequeño, y Hearth lo usará."
+        ),
+        "abilities": "calculo, analizo datos (JSON o CSV) y encuentro pasajes en tus documentos",
+        "abilities_tools": "puedo usar las herramientas {tools}",
+        "not_found": "Tus documentos no contienen una respuesta a: «{question}».",
+        "nothing_found": "No se encontró nada para: «{question}».",
+        "failed": "{tool} no pudo responder a «{question}»: {error}",
+        "unserved": "Esta parte necesita un modelo de lenguaje, que aquí no es accesible: «{question}».",
+        "blocked": "Esta parte no se pudo hacer, porque el paso anterior no dio un único valor: «{question}».",
+        "empty": "{tool} no devolvió nada.",
+        "more_rows": "… y {count} filas más.",
+    },
+}
+
+
+def phrase(language: str, key: str, **values: object) -> str:
+    """A sentence in the language, English where there is no translation."""
+    return PHRASES.get(language, PHRASES["en"])[key].format(**values)
+
+
+def about(language: str, tools: tuple[str, ...] = ()) -> str:
+    """What the built-in model is and can do, and how to get a language model."""
+    known = language if language in PHRASES else "en"
+    abilities = phrase(known, "abilities_tools", tools=", ".join(tools)) if tools else phrase(known, "abilities")
+    return phrase(known, "about", abilities=abilities, abilities_cap=abilities[0].upper() + abilities[1:])

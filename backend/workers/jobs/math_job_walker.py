@@ -1,0 +1,224 @@
+"""From text to SymPy objects: `ast.parse`, then every node checked against what is allowed. Nothing is evaluated by name."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import keyword
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from backend.workers.jobs.math_job_bounds import (
+    MAX_DEPTH,
+    MAX_LITERAL_BITS,
+    MAX_NODES,
+    bounded,
+    power,
+)
+from backend.workers.jobs.math_job_functions import Function, functions
+from backend.workers.jobs.math_job_units import convert, unit_named
+from backend.workers.port import Refusal
+
+_SYMBOL = re.compile(r"[A-Za-z\u0370-\u03ff][A-Za-z0-9\u0370-\u03ff]{0,19}(?:_[A-Za-z0-9]{1,10})?")
+_FORBIDDEN = frozenset(dir(builtins)) | frozenset(keyword.kwlist) | frozenset(keyword.softkwlist)
+_UNKNOWN_FUNCTIONS = frozenset("fghyuvw")
+_ADDITIVE = (ast.Add, ast.Sub)
+_MULTIPLICATIVE = (ast.Mult, ast.Div)
+
+
+def parse(source: str) -> ast.expr:
+    """The one expression that the source holds, within the bounds of size and depth. Raises Refusal."""
+    try:
+        tree = ast.parse(source, mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        raise Refusal("This is not a complete expression; write it like 2+3*4 or solve(x^2-4, x).") from None
+    nodes = sum(isinstance(node, (ast.expr, ast.comprehension, ast.keyword)) for node in ast.walk(tree))
+    if nodes > MAX_NODES:
+        raise Refusal(f"The expression has {nodes} parts; at most {MAX_NODES} are allowed. Split it.")
+    if _depth(tree) > MAX_DEPTH:
+        raise Refusal(f"The expression is nested more than {MAX_DEPTH} deep; split it.")
+    return tree
+
+
+def _depth(tree: ast.expr) -> int:
+    """Levels of nesting; a chain of one kind (`1+2+3+…`) is one level, however long."""
+    deepest = 0
+    stack: list[tuple[ast.AST, int]] = [(tree, 1)]
+    while stack:
+        node, depth = stack.pop()
+        deepest = max(deepest, depth)
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):
+                stack.append((child, depth if _continues(node, child) else depth + 1))
+    return deepest
+
+
+def _continues(node: ast.AST, child: ast.AST) -> bool:
+    if not (isinstance(node, ast.BinOp) and isinstance(child, ast.BinOp) and node.left is child):
+        return False
+    return any(isinstance(node.op, kind) and isinstance(child.op, kind) for kind in (_ADDITIVE, _MULTIPLICATIVE))
+
+
+class Walker:
+    """Turns checked nodes into SymPy objects; lists become Python lists, tuples Python tuples."""
+
+    def __init__(self, source: str) -> None:
+        import sympy as sp
+
+        self._sp = sp
+        self._source = source.encode()
+        self._functions: Mapping[str, Function] = functions()
+        self._constants = {
+            "pi": sp.pi,
+            "e": sp.E,
+            "E": sp.E,
+            "I": sp.I,
+            "oo": sp.oo,
+            "inf": sp.oo,
+            "infinity": sp.oo,
+            "tau": 2 * sp.pi,
+            "phi": sp.GoldenRatio,
+        }
+        self._units = False
+        self._comparisons: dict[type[ast.cmpop], Callable[..., Any]] = {
+            ast.Eq: sp.Eq,
+            ast.NotEq: sp.Ne,
+            ast.Lt: sp.Lt,
+            ast.LtE: sp.Le,
+            ast.Gt: sp.Gt,
+            ast.GtE: sp.Ge,
+        }
+
+    def value(self, node: ast.expr) -> Any:
+        """Raises Refusal for every kind of node that is not listed here."""
+        match node:
+            case ast.Constant():
+                return self._constant(node)
+            case ast.Name():
+                return self._name(node.id)
+            case ast.UnaryOp(op=ast.USub()):
+                return -self._scalar(node.operand)
+            case ast.UnaryOp(op=ast.UAdd()):
+                return self._scalar(node.operand)
+            case ast.BinOp():
+                return bounded(self._binary(node))
+            case ast.Compare():
+                return self._compare(node)
+            case ast.Call():
+                return self._call(node)
+            case ast.Tuple():
+                return tuple(self.value(item) for item in node.elts)
+            case ast.List():
+                return [self.value(item) for item in node.elts]
+            case _:
+                raise Refusal("Only numbers, names, + - * / ^ %, comparisons, brackets and known functions are allowed.")
+
+    def _constant(self, node: ast.Constant) -> Any:
+        given = node.value
+        if isinstance(given, int) and not isinstance(given, bool):
+            if given.bit_length() > MAX_LITERAL_BITS:
+                raise Refusal("A number in this is longer than 1,200 digits; use a smaller one.")
+            return self._sp.Integer(given)
+        if isinstance(given, float):
+            # The text itself, not the float: 0.1 is one tenth.
+            written = Decimal(self._source[node.col_offset : node.end_col_offset].decode())
+            if not -1000 < written.adjusted() < 1000:
+                raise Refusal("A number in this is too large or too small; exponents go to 1000.")
+            return self._sp.Rational(*written.as_integer_ratio())
+        raise Refusal("Only whole numbers and decimals are allowed; text in quotes and the like is not.")
+
+    def _name(self, name: str) -> Any:
+        if self._units and (unit := unit_named(name)) is not None:
+            return unit
+        if name in self._constants:
+            return self._constants[name]
+        if name in self._functions and len(name) > 1:
+            raise Refusal(f"{name} is a function: write {name}(…) with its argument.")
+        if name in _FORBIDDEN or not _SYMBOL.fullmatch(name):
+            raise Refusal(f"The name {name[:40]!r} is not allowed in an expression.")
+        return self._sp.Symbol(name)
+
+    def _scalar(self, node: ast.expr) -> Any:
+        value = self.value(node)
+        if isinstance(value, (list, tuple, dict)) or getattr(value, "is_Boolean", False) or _is_relation(value):
+            raise Refusal("A list, an equation or several values stand where a single value is needed.")
+        return value
+
+    def _binary(self, node: ast.BinOp) -> Any:
+        if isinstance(node.op, ast.Mod) and isinstance(node.left, ast.BinOp) and isinstance(node.left.op, ast.Pow):
+            whole = self._scalar(node.left.left), self._scalar(node.left.right), self._scalar(node.right)
+            if all(part.is_Integer for part in whole) and whole[1] >= 0:
+                return self._functions["powmod"].call(*whole)
+        left, right = self._scalar(node.left), self._scalar(node.right)
+        match node.op:
+            case ast.Add():
+                return left + right
+            case ast.Sub():
+                return left - right
+            case ast.Mult():
+                return left * right
+            case ast.Div():
+                if right == 0:
+                    raise Refusal("This divides by zero.")
+                return left / right
+            case ast.FloorDiv():
+                return self._functions["floor"].call(left / right)
+            case ast.Mod():
+                return self._functions["mod"].call(left, right)
+            case ast.Pow():
+                return power(left, right)
+            case _:
+                raise Refusal("Only the signs + - * / // % and ^ are allowed between values.")
+
+    def _compare(self, node: ast.Compare) -> Any:
+        values = [self._scalar(each) for each in (node.left, *node.comparators)]
+        relations = []
+        for sign, left, right in zip(node.ops, values, values[1:], strict=False):
+            make = self._comparisons.get(type(sign))
+            if make is None:
+                raise Refusal("Only =, !=, <, <=, > and >= are allowed between sides.")
+            relations.append(make(left, right))
+        return relations[0] if len(relations) == 1 else relations
+
+    def _call(self, node: ast.Call) -> Any:
+        if not isinstance(node.func, ast.Name):
+            raise Refusal("Only known functions can be called, by their plain name.")
+        if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
+            raise Refusal("Arguments are given in order, without names and stars.")
+        name = node.func.id
+        if name == "convert_to":
+            return self._convert(node.args)
+        function = self._functions.get(name) or (self._functions.get(name.lower()) if len(name) > 1 else None)
+        if function is None:
+            return self._unknown(name, node.args)
+        if not function.least <= len(node.args) <= function.most:
+            raise Refusal(f"{name} takes {function.takes}; {len(node.args)} were given.")
+        arguments = [self.value(argument) for argument in node.args]
+        if not function.structures:
+            for argument in arguments:
+                if isinstance(argument, (list, tuple, dict)):
+                    raise Refusal(f"{name} works on single values, not on a list.")
+        return bounded(function.call(*arguments))
+
+    def _unknown(self, name: str, arguments: list[ast.expr]) -> Any:
+        if name not in _UNKNOWN_FUNCTIONS:
+            known = ", ".join(sorted(self._functions)[:0] or ["solve", "diff", "integrate", "limit", "Matrix", "N"])
+            raise Refusal(f"There is no function {name[:40]!r}; there are {known} and many more.")
+        if len(arguments) != 1:
+            raise Refusal(f"{name} is taken for an unknown function of one variable, as in {name}(x).")
+        return self._sp.Function(name)(self._scalar(arguments[0]))
+
+    def _convert(self, arguments: list[ast.expr]) -> Any:
+        if len(arguments) != 2:
+            raise Refusal("convert_to takes a quantity and a unit, as in convert_to(5*mile, kilometer).")
+        self._units = True
+        quantity, target = self._scalar(arguments[0]), self._scalar(arguments[1])
+        self._units = False
+        start, end = arguments[1].col_offset, arguments[1].end_col_offset
+        return convert(quantity, target, self._source[start:end].decode())
+
+
+def _is_relation(value: Any) -> bool:
+    return bool(getattr(value, "is_Relational", False))

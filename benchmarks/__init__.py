@@ -1,0 +1,1 @@
+"""Speed and memory, as ratios inside one run and CPU time rather than wall time."""
