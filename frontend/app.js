@@ -1,17 +1,17 @@
 // Start, sign-in, views and the life of a request. Everything the page knows is in `state`.
 
-import { Api, ApiError } from "./api.js";
+import { Api } from "./api.js";
+import { Asking } from "./asking.js";
 import { Composer } from "./composer.js";
 import { Documents } from "./documents.js";
-import { announce, byId, h, icon, iconButton, toast } from "./dom.js";
+import { announce, byId, toast } from "./dom.js";
+import { HealthWatch } from "./health.js";
 import { Panel } from "./panel.js";
 import { Sidebar } from "./sidebar.js";
-import { addAnswer, applyChunk, createState, endAnswer, fromStored, messagesFor, newExchange, newSession } from "./state.js";
+import { createState, fromStored, newSession } from "./state.js";
 import { Thread } from "./thread.js";
 import { DocumentReader, parseViewerPath, viewerPath } from "./viewer.js";
 
-const HEALTH_EVERY_MS = 60_000;
-const HEALTH_WHEN_DOWN_MS = 4_000;
 const narrow = matchMedia("(max-width: 860px)");
 
 const state = createState();
@@ -24,7 +24,8 @@ let sidebar;
 let documents;
 let panel;
 let viewer;
-let bannerClosed = null;
+let asking;
+let health;
 
 // ---- start -------------------------------------------------------------------------------------
 
@@ -34,7 +35,7 @@ async function start() {
   panel = new Panel(() => byId("documents-open").setAttribute("aria-expanded", String(panel.kind === "documents")));
   thread = new Thread(state, {
     onCite: openSource,
-    onRegenerate: (exchange) => answerAgain(exchange),
+    onRegenerate: (exchange) => asking.again(exchange),
     onSuggest: (text) => {
       composer.text = text;
       composer.field.focus();
@@ -42,7 +43,7 @@ async function start() {
     onUpload: () => byId("file-input").click(),
     onRetryLoad: () => openConversation(state.session.id),
   });
-  composer = new Composer(state, { onSend: send, onStop: () => state.session.stream?.abort(), onFiles: (files) => documents.add(files) });
+  composer = new Composer(state, { onSend: (text) => asking.send(text), onStop: () => state.session.stream?.abort(), onFiles: (files) => documents.add(files) });
   sidebar = new Sidebar(state, api, { onOpen: (id) => (location.hash = `#/c/${encodeURIComponent(id)}`), onDeleted: forget, onRenamed: renamed });
   documents = new Documents(state, api, panel, {
     onOpen: (item) => openSource({ file_id: item.file_id, filename: item.filename, page: 1 }),
@@ -56,10 +57,12 @@ async function start() {
     onPage: (fileId, page) => history.replaceState(history.state, "", viewerPath(fileId, page)),
   });
   byId("viewer").replaceChildren(viewer.element);
+  asking = new Asking(state, api, askingHooks);
+  health = new HealthWatch(state, api, () => api.signedIn && Promise.all([sidebar.load(), documents.load(), loadModels()]));
   wire();
+  health.check();
   if (api.signedIn) await enter();
   else showSignIn();
-  watchHealth();
 }
 
 /** The page may be served apart from its server; then a small file names the server. */
@@ -116,7 +119,6 @@ function wire() {
   showSidebar(!narrow.matches);
   addEventListener("popstate", route);
   addEventListener("keydown", escape);
-  addEventListener("online", checkHealth);
   document.addEventListener("click", followInside);
   wireDrop();
 }
@@ -364,127 +366,36 @@ function toggleTheme() {
 
 // ---- asking ------------------------------------------------------------------------------------
 
-function send(text) {
-  const { session } = state;
-  const exchange = newExchange(text, Date.now() / 1000);
-  session.exchanges.push(exchange);
-  session.title ||= text.replace(/\s+/g, " ").slice(0, 60);
-  title(session.title);
-  addAnswer(exchange);
-  thread.add(exchange);
-  state.uploads = state.uploads.filter((upload) => !["ready", "failed"].includes(upload.status));
-  composer.drawChips((upload) => documents.dismiss(upload));
-  return run(session, exchange);
-}
-
-function answerAgain(exchange) {
-  const { session } = state;
-  if (session.stream) return undefined;
-  addAnswer(exchange);
-  thread.swap(exchange);
-  thread.toEnd(true);
-  return run(session, exchange);
-}
-
-/** One request from the first byte to the last. Whatever happens, the answer ends in a state the reader can act on. */
-async function run(session, exchange) {
-  const answer = exchange.answers.at(-1);
-  const controller = (session.stream = new AbortController());
-  answer.startedAt = Date.now();
-  composer.draw();
-  try {
-    const body = { model: state.model, messages: messagesFor(session, exchange) };
-    if (session.id) body.session_id = session.id;
-    if (state.agent !== "auto") body.agent = state.agent;
-    const { sessionId, chunks } = await api.chat(body, controller.signal);
-    adopt(session, sessionId);
-    for await (const chunk of chunks) {
-      adopt(session, chunk.choices?.[0]?.delta?.hearth?.session_id);
-      applyChunk(answer, chunk, Date.now());
-      if (state.session === session) thread.refresh(exchange);
-    }
-    endAnswer(answer, "complete", { now: Date.now() });
-    announce("The answer is complete.");
-  } catch (error) {
-    settle(session, exchange, answer, error);
-  } finally {
-    session.stream = null;
+const askingHooks = {
+  onAdded(exchange) {
+    title(state.session.title);
+    thread.add(exchange);
+    state.uploads = state.uploads.filter((upload) => !["ready", "failed"].includes(upload.status));
+    composer.drawChips((upload) => documents.dismiss(upload));
+  },
+  onSwapped(exchange) {
+    thread.swap(exchange);
+    thread.toEnd(true);
+  },
+  onRemoved: (exchange) => thread.remove(exchange),
+  onUnanswered: (text) => (composer.text = [text, composer.text].filter(Boolean).join("\n")),
+  onUnreachable: () => health.check(),
+  onStarted: () => composer.draw(),
+  onGrowing: (session, exchange) => state.session === session && thread.refresh(exchange),
+  onNamed(session) {
+    if (state.session !== session) background.set(session.id, session);
+    else if (!byId("chat").hidden) history.replaceState(null, "", `/#/c/${encodeURIComponent(session.id)}`);
+    sidebar.put(session, Date.now() / 1000);
+  },
+  onEnded(session, exchange, answer) {
     background.delete(session.id);
     if (state.session === session) {
       thread.refreshNow(exchange);
       composer.draw();
+      if (answer.status === "complete") announce("The answer is complete.");
     }
-  }
-  if (api.signedIn) sidebar.load();
-}
-
-function settle(session, exchange, answer, error) {
-  if (error.name === "AbortError") return endAnswer(answer, "stopped", { now: Date.now() });
-  if (error instanceof ApiError && error.status === 401) {
-    // Not asked yet: the text goes back where it was typed.
-    exchange.answers.pop();
-    exchange.shown = exchange.answers.length - 1;
-    if (!exchange.answers.length) {
-      session.exchanges = session.exchanges.filter((each) => each !== exchange);
-      thread.remove(exchange);
-      composer.text = [exchange.question, composer.text].filter(Boolean).join("\n");
-    } else thread.swap(exchange);
-    return undefined;
-  }
-  if (error instanceof ApiError && error.status === 0) checkHealth();
-  return endAnswer(answer, "failed", { error: error.message || "Something went wrong. Try again.", now: Date.now() });
-}
-
-/** The server has told which conversation this is. */
-function adopt(session, id) {
-  if (!id || session.id === id) return;
-  session.id = id;
-  if (state.session === session && !byId("chat").hidden) history.replaceState(null, "", `/#/c/${encodeURIComponent(id)}`);
-  else background.set(id, session);
-  sidebar.put(session, Date.now() / 1000);
-}
-
-// ---- is the server there? ----------------------------------------------------------------------
-
-async function watchHealth() {
-  await checkHealth();
-  setTimeout(watchHealth, state.online ? HEALTH_EVERY_MS : HEALTH_WHEN_DOWN_MS);
-}
-
-async function checkHealth() {
-  const wasOnline = state.online;
-  try {
-    state.health = await api.health();
-    state.online = true;
-  } catch (error) {
-    state.online = error.status !== 0;
-  }
-  if (!wasOnline && state.online && api.signedIn) await Promise.all([sidebar.load(), documents.load(), loadModels()]);
-  if (wasOnline && !state.online) setTimeout(watchAgain, HEALTH_WHEN_DOWN_MS);
-  drawBanner();
-}
-
-/** While the server is away, look more often. */
-async function watchAgain() {
-  if (!state.online) await checkHealth();
-  if (!state.online) setTimeout(watchAgain, HEALTH_WHEN_DOWN_MS);
-}
-
-function drawBanner() {
-  const banner = byId("banner");
-  const text = !state.online
-    ? "Hearth’s server does not answer. Start it (make run); this page goes on by itself."
-    : state.health?.message ?? null;
-  const hidden = !text || text === bannerClosed;
-  banner.hidden = hidden;
-  banner.classList.toggle("is-bad", !state.online);
-  if (hidden || banner.dataset.text === text) return;
-  banner.dataset.text = text;
-  const close = iconButton("close", "Hide this note", () => {
-    bannerClosed = text;
-    drawBanner();
-  });
-  banner.replaceChildren(icon(state.online ? "spark" : "warn"), h("p", {}, text), state.online ? close : "");
-}
+    if (api.signedIn) sidebar.load();
+  },
+};
 
 start();

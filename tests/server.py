@@ -23,13 +23,14 @@ NOWHERE = "http://127.0.0.1:9"
 class HearthServer:
     """`python -m backend serve` in a data folder of its own, as a stranger would start it."""
 
-    def __init__(self, folder: Path, ollama: str = NOWHERE, **settings: str) -> None:
+    def __init__(self, folder: Path, ollama: str = NOWHERE, code: Path = ROOT, **settings: str) -> None:
+        """`code` is where the `backend` package lies."""
         self.folder = folder
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
             "LANG": "C.UTF-8",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(code),
             "PYTHONWARNINGS": "ignore",
             "DATA_DIR": str(folder / "data"),
             "OLLAMA_HOST": ollama,

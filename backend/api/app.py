@@ -49,7 +49,7 @@ def add_middleware(app: FastAPI, settings: Settings) -> None:
     """Outermost first at run time: CORS (only when configured), then the edge."""
     loopback = settings.server_host in LOOPBACK_HOSTS
     hosts = LOOPBACK_HOSTS | {host.lower() for host in settings.allowed_hosts} if loopback else None
-    app.add_middleware(Edge, hosts=hosts)
+    app.add_middleware(Edge, hosts=hosts, most=settings.max_concurrent_requests)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

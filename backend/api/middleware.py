@@ -27,16 +27,23 @@ SECURITY_HEADERS = (
 )
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
 _SAFE_ID = re.compile(rb"^[A-Za-z0-9._-]{1,64}$")
+ADMITTED_PATHS = frozenset({"/v1/chat/completions"})
+"""Where work is long: at most so many at once, and an honest answer to the next."""
 MAX_HEADER_BYTES = 32_768
 MAX_TARGET_BYTES = 8_192
 
 
 class Edge:
-    """Wraps the application once. `hosts` None means any Host header is accepted (not bound to loopback)."""
+    """Wraps the application once.
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str] | None) -> None:
+    `hosts` None means any Host header is accepted (not bound to loopback). `most` chat completions run at once.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str] | None, most: int) -> None:
         self.app = app
         self.hosts = hosts
+        self.most = most
+        self.running = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -66,12 +73,24 @@ class Edge:
             refusal = self._refusal(scope, headers)
             if refusal is not None:
                 await _answer(send_with_headers, *refusal)
+            elif scope["path"] in ADMITTED_PATHS:
+                await self._admitted(scope, receive, send_with_headers)
             else:
                 await self.app(scope, receive, send_with_headers)
         finally:
             seconds = time.perf_counter() - started
             path = scope["path"].encode("unicode_escape", "replace").decode()[:200]
             access.info("%s %s %s %.1fms %s", scope["method"], path, status, seconds * 1000, scope["request_id"])
+
+    async def _admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.running >= self.most:
+            await _answer(send, 503, "The server is busy: try again in a moment.", "overloaded", (b"retry-after", b"1"))
+            return
+        self.running += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self.running -= 1
 
     def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[int, str, str] | None:
         target = len(scope.get("raw_path") or b"") + len(scope.get("query_string") or b"")
@@ -88,8 +107,9 @@ class Edge:
         return None
 
 
-async def _answer(send: Send, status: int, message: str, code: str) -> None:
-    body = orjson.dumps(envelope(message, "invalid_request_error", None, code))
-    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+async def _answer(send: Send, status: int, message: str, code: str, *extra: tuple[bytes, bytes]) -> None:
+    type_ = "invalid_request_error" if status < 500 else "service_unavailable"
+    body = orjson.dumps(envelope(message, type_, None, code))
+    headers = [(b"content-type", b"application/json"), (b"connection", b"close"), *extra]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

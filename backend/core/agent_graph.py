@@ -194,7 +194,9 @@ class _Run:
 
     async def reasoning(self, state: PlanState) -> PlanState:
         """Put together what is known after this round."""
-        return PlanState(**_sorted(self.findings), current_agent="reasoning")
+        known = _sorted(self.findings)
+        known["current_agent"] = "reasoning"
+        return known
 
     async def verification(self, state: PlanState) -> PlanState:
         """Do the findings answer every part of the question? What does not, steers the next round."""
@@ -309,7 +311,7 @@ class _Run:
 
     def answer_messages(self) -> tuple[Message, ...]:
         """What the answer is written from: the conversation, every result, and what they do not cover."""
-        system = prompts.PLAN_ANSWER_SYSTEM.format(rules=prompts.rules(self.context))
+        system = prompts.PLAN_ANSWER_SYSTEM.format(rules=prompts.answer_rules(self.context))
         note = prompts.NOT_COVERED.format(missing="; ".join(self.missing)) if self.missing else ""
         return self._messages(system, self._spoken(), note)
 

@@ -10,7 +10,7 @@ from backend.models.tools import Citation, Source
 _NUMBER = r"[0-9]{1,3}"
 _ITEM = rf"{_NUMBER}(?:\s*[-–]\s*{_NUMBER})?"
 _ITEMS = rf"{_ITEM}(?:\s*[,;]\s*{_ITEM})*"
-_MARKER = re.compile(rf"\[\s*({_ITEMS})\s*\]|【\s*({_ITEMS})\s*(?:†[^】]*)?】")
+_MARKER = re.compile(rf"\[\s*({_ITEMS})\s*\]|【\s*({_ITEMS})\s*(?:†[^】]{{0,200}})?】")
 _CODE = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|(?P<ticks>`+)(?:(?!\n\n|`).)+(?P=ticks)", re.DOTALL)
 
 

@@ -19,7 +19,8 @@ MAX_SHORT_VALUE_CHARS = 4_000
 MIN_CONFIDENCE = 0.5
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z0-9_-]{1,64})(?:\.([A-Za-z0-9_]{1,64}))?\s*\}\}")
-_CLAUSES = re.compile(
+SENTENCES = re.compile(r"(?<=[.?!;])\s+|\n+")
+CLAUSES = re.compile(
     r"(?<=[.?!;])\s+|\n+|,?\s+\b(?:and(?: then| also)?|then|also|und|sowie|et|puis)\b\s+", re.IGNORECASE
 )
 
@@ -217,14 +218,15 @@ def _texts(value: Any) -> Iterator[str]:
 def propose_plan(query: str, specs: Sequence[ToolSpec]) -> tuple[Step, ...]:
     """A plan made of what the tools themselves propose for the query and its parts; empty when none does.
 
-    Of each tool the reading is taken, the whole query or its parts, that finds more; the whole when they find
-    equally much, since cutting may lose something. At most MAX_STEPS, the most confident first; all independent.
+    Of each tool the reading is taken that finds most: of the sentences, of the whole query, or of the clauses, in
+    that order when they find equally much (a sentence is the cleanest input; cutting one may lose something). At
+    most MAX_STEPS, the most confident first; all independent.
     """
-    parts = parts_of(query)
+    readings = (cut_up(query, SENTENCES), (query,), cut_up(query, CLAUSES))
     found: list[tuple[Proposal, str, str]] = []
     for spec in specs:
-        whole, cut_up = _proposed(spec, (query,)), _proposed(spec, parts)
-        found += [(proposal, spec.name, part) for proposal, part in max(whole, cut_up, key=len)]
+        best = max((_proposed(spec, texts) for texts in readings), key=len)
+        found += [(proposal, spec.name, part) for proposal, part in best]
     found.sort(key=lambda each: -each[0].confidence)
     return tuple(
         Step(f"s{number}", tool, proposal.arguments, (), cut(" ".join(part.split()), 120))
@@ -232,9 +234,9 @@ def propose_plan(query: str, specs: Sequence[ToolSpec]) -> tuple[Step, ...]:
     )
 
 
-def parts_of(query: str) -> tuple[str, ...]:
-    """The query's clauses in order, at most MAX_STEPS; empty when it cannot be cut."""
-    pieces = [piece.strip() for piece in _CLAUSES.split(query) if piece and len(piece.strip()) > 3]
+def cut_up(query: str, at: re.Pattern[str]) -> tuple[str, ...]:
+    """The pieces of a query in order, at most MAX_STEPS, without crumbs; empty when there is only one."""
+    pieces = [piece.strip() for piece in at.split(query) if piece and len(piece.strip()) > 3]
     return tuple(dict.fromkeys(pieces))[:MAX_STEPS] if len(pieces) > 1 else ()
 
 

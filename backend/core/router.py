@@ -22,6 +22,7 @@ from backend.utils.query_text import (
     has_inline_data,
     is_follow_up,
     is_greeting,
+    is_question,
     is_request,
     is_thanks,
     split_parts,
@@ -44,6 +45,7 @@ PASTED_CHARS = 2500
 CLIP_CHARS = 600
 MAX_PROPOSE_CHARS = 200_000
 EARLIER_TURNS = 3
+_THE = r"\b(?:the|our|my|this|in|from|de[rnms]|die|das|im|unser\w*|le|la|du|notre|el|del|il|nel|o|a|no|na)\s+"
 _WEB = re.compile(r"\bweb\b|web_|internet", re.IGNORECASE)
 _NUMBERS = re.compile(r"math|calculat|statistic|data_|python", re.IGNORECASE)
 
@@ -178,9 +180,12 @@ def _by_subject(
     if confidence >= PLAUSIBLE:
         return Judgement("agentic", f"{tool} may be able to answer it", confidence, sure=False)
     if context.documents and is_request(head):
-        return Judgement("agentic", "the user's documents may hold the answer", 0.55, sure=False)
+        lean = 0.52 if is_question(head) else 0.45
+        task: Task = "agentic" if lean > 0.5 else "chat"
+        why = "the user's documents may hold the answer" if lean > 0.5 else "nothing in the query calls for a tool"
+        return Judgement(task, why, max(lean, 1 - lean), sure=False)
     if is_request(head) and cues.FRESHNESS.search(head) and _some_tool(specs, _WEB):
-        return Judgement("agentic", "the query is about something recent", 0.55, sure=False)
+        return Judgement("agentic", "the query is about something recent", 0.75, sure=False)
     if (cues.NUMERIC.search(head) or cues.DATA.search(head)) and _some_tool(specs, _NUMBERS):
         return Judgement("chat", "nothing in the query clearly calls for a tool", 0.5, sure=False)
     if _mentions_tool(head, specs or ()):
@@ -277,12 +282,12 @@ def _has_cue(text: str) -> bool:
 
 
 def _names_document(head: str, documents: Sequence[str]) -> bool:
-    """Whether a file is named: in full, or by a telling stem such as `handbook` of `handbook.pdf`."""
+    """Whether a file is named: in full, or by a telling stem such as "the handbook" for `handbook.pdf`."""
     lowered = head.lower()
     for name in documents:
         whole = name.lower()
         bare = whole.rsplit(".", 1)[0]
-        if whole in lowered or (len(bare) >= 5 and re.search(rf"\b{re.escape(bare)}\b", lowered)):
+        if whole in lowered or (len(bare) >= 5 and re.search(rf"{_THE}{re.escape(bare)}\b", lowered)):
             return True
     return False
 

@@ -67,7 +67,7 @@ _PROGRAM = (
     r"algorithm|query|api|cli|"
     r"dockerfile|makefile|html|css|webpage|funktion|klasse|skript|programm|fonction|classe|programme|función|clase|"
     r"programa|"
-    r"funzione|programma|função)"
+    r"funzione|programma|função|código|codice)"
 )
 _PROGRAMMING_LANGUAGE = (
     r"(?:python|javascript|typescript|java|rust|golang|go|kotlin|swift|ruby|php|perl|bash|shell|powershell|c\+\+|c#|"
@@ -146,6 +146,7 @@ TOOL_CUES: tuple[ToolCue, ...] = (
             rf"\b(?:que dit|qué dice|was sagt|cosa dice|o que diz) (?:\w+ )?{_PAPERS}\b",
             rf"\b(?:in|aus|laut|gemäß|nach|durchsuche?|über) {_MY} (?:\w+ )?{_PAPERS}\b|\b(?:mein\w*|unser\w*|"
             rf"hochgeladen\w*) {_PAPERS}\b|\bim (?:handbuch|dokument|vertrag|bericht|pdf)\b",
+            rf"\b(?:laut|gemäß|selon|según|secondo|segundo) {_PAPERS}\b",
             rf"\b(?:dans|selon|d['’]après|de) {_MY} {_PAPERS}\b|\b(?:mes|nos) {_PAPERS}\b",
             rf"\b(?:en|según|de) {_MY} {_PAPERS}\b|\b(?:mis|nuestros) {_PAPERS}\b",
             rf"\b(?:nei|secondo|dai) (?:\w+ )?{_PAPERS}\b|\bmiei {_PAPERS}\b",
@@ -160,6 +161,8 @@ TOOL_CUES: tuple[ToolCue, ...] = (
         _any(
             rf"\b(?:run|execute|führe?|exécute\w*|lance|ejecuta\w*|corre|esegui\w*|"
             rf"execute)\b.{{0,40}}\b(?:{_PROGRAM}|python|this)\b",
+            r"\b(?:plot|simulate|simuliere|zeichne)\b.{0,60}\b(?:curve|chart|graph|histogram|rolls|distribution|"
+            r"samples|times|kurve|diagramm)\b",
             r"\b(?:code|skript|programm)\b.{0,20}\b(?:ausführen|laufen lassen)\b|\b(?:use|using|with|mit|avec|con|"
             r"com) python\b.{0,60}\b(?:to|and|um|pour|para|per)\b",
         ),
@@ -182,7 +185,7 @@ TOOL_CUES: tuple[ToolCue, ...] = (
         "a calculation",
         _any(
             r"\b(?:calculate|compute|solve|evaluate|integrate|derivative|differentiate|factori[sz]e|factor|simplify|"
-            r"square root|"
+            r"square root|determinant|eigenvalues?|factorial|gcd|lcm|logarithm|"
             r"berechne|rechne|löse|ableitung|integriere|wurzel|wie ?viel (?:ist|sind|ergibt)|calcule[rz]?|"
             r"résou[sd]\w*|dérivée|racine|combien (?:font|fait)|"
             r"calcula\w*|resuelve|derivada|raíz|cuánto (?:es|son)|calcola|risolvi|derivata|radice|quanto fa|resolva|"
@@ -213,7 +216,8 @@ TOOL_CUES: tuple[ToolCue, ...] = (
     ToolCue(
         "the weather",
         _any(
-            r"\b(?:weather|forecast|temperature)\b.{0,30}\b(?:in|for|at|today|tomorrow|tonight|this week|next)\b|"
+            r"\bhow (?:cold|warm|hot) (?:will|is) it\b|\b(?:weather|forecast|temperature)\b.{0,30}\b(?:in|for|at|"
+            r"today|tomorrow|tonight|this week|next)\b|"
             r"\b(?:will|is) it (?:going to )?(?:rain|snow)|\bis it raining\b",
             r"\b(?:wetter|temperatur|vorhersage)\b.{0,30}\b(?:in|für|heute|morgen)\b|\bregnet es\b|"
             r"\bmétéo\b.{0,30}\b(?:à|de|demain|pour)|\bquel temps\b",

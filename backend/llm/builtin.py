@@ -25,7 +25,7 @@ from backend.llm.builtin_choice import (
 from backend.llm.builtin_phrases import about, phrase
 from backend.llm.builtin_turn import Turn, read_turn
 from backend.llm.port import ChatRequest, ModelInfo, ModelServices, ResponseFormat
-from backend.models.errors import HearthError, InvalidRequest, ModelNotFound
+from backend.models.errors import HearthError, InvalidRequest, ModelNotFound, UnsupportedParameter
 from backend.models.messages import Event, Finished, Message, TextDelta, ToolCall, ToolCallMade, Usage
 from backend.models.tools import ToolSpec
 from backend.utils.language import detect_language
@@ -71,13 +71,13 @@ class BuiltinModel:
         """Holds nothing open."""
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
-        """Decide, then write. Raises ModelNotFound, and InvalidRequest for free JSON, before the first event."""
+        """Decide, then write. Raises ModelNotFound, and UnsupportedParameter for free JSON, before the first event."""
         await self.describe(request.model)
         turn = read_turn(request.messages)
         calls: list[Call] = []
         text = ""
         if request.response_format is not None and request.response_format.type != "text":
-            text = self._structured(request, request.response_format, turn)
+            text = await self._structured(request, request.response_format, turn)
         else:
             calls, text = await self._act(request, turn)
         if calls:
@@ -187,25 +187,25 @@ class BuiltinModel:
 
     # ---- structured answers ---------------------------------------------------------------------
 
-    def _structured(self, request: ChatRequest, wanted: ResponseFormat, turn: Turn) -> str:
+    async def _structured(self, request: ChatRequest, wanted: ResponseFormat, turn: Turn) -> str:
         query = whole_query(turn.query, turn.earlier, turn.last_answer, request.tools)
         if wanted.name == "plan" and _has(wanted, "steps"):
-            return _json(_plan(query, request.tools, turn))
+            needs = await self._needs(query, request.tools, "auto", bool(turn.results)) if request.tools else []
+            return _json(_plan(needs, turn))
         if wanted.name == "verification" and _has(wanted, "passed"):
             return _json(_verification(query, request.tools, turn))
         if len(turn.results) == 1 and wanted.type == "json_object":
             found = turn.results[0].result
             if found is not None and isinstance(found.data, Mapping):
                 return _json(found.data)
-        raise InvalidRequest(
+        raise UnsupportedParameter(
             "The built-in model cannot write JSON of a given form; use a language model for response_format.",
             param="response_format",
         )
 
 
-def _plan(query: str, specs: Sequence[ToolSpec], turn: Turn) -> dict[str, Any]:
+def _plan(needs: Sequence[Need], turn: Turn) -> dict[str, Any]:
     """Steps for what has no result yet; a dependent step names the one it waits for as `{{sN}}`."""
-    needs = [need for need in find_needs(query, specs) if need.options]
     progress = weigh_progress(needs, turn.results, planning=True)
     first = 1 + max([_step_number(result.call_id) for result in turn.results] + [len(turn.results)], default=0)
     ids: dict[int, str] = {}

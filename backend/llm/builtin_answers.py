@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from backend.llm.builtin_choice import Need, Progress
+from backend.llm.builtin_choice import Progress
 from backend.llm.builtin_passages import Passage, best_sentences, clean
 from backend.llm.builtin_phrases import phrase
 from backend.llm.builtin_turn import Result
@@ -40,9 +40,9 @@ class AnswerWriter:
             used += each.results
             paragraphs.append(await self._of_need(each))
         rest = [result for result in results if not any(result is each for each in used)]
-        for result in rest:
-            if result.error is None or len(results) == len(rest):
-                paragraphs.append(await self._of_result(result, _question_of(result, self._query)))
+        told = [result for result in rest if result.error is None] or (rest if len(rest) == len(results) else [])
+        for result in told:
+            paragraphs.append(await self._of_result(result, _question_of(result, self._query)))  # noqa: PERF401
         return "\n\n".join(dict.fromkeys(paragraph for paragraph in paragraphs if paragraph))
 
     async def _of_need(self, at: Progress) -> str:
@@ -72,9 +72,11 @@ class AnswerWriter:
         on_the_web = all(source.kind == "web" for source in sources)
         if on_the_web and len(found.result.text) > _PARAGRAPH_CHARS:
             passages.append(Passage(found.result.text, markers[0]))
-        chosen = await best_sentences(question, passages, self._embedder)
-        if chosen:
-            return cited(chosen)
+        answer = await best_sentences(question, passages, self._embedder)
+        if answer.sentences and answer.certain:
+            return cited(answer.sentences)
+        if answer.sentences:
+            return f"{self._say('nearest', question=_short(question))} {cited(answer.sentences)}"
         return self._say("nothing_found" if on_the_web else "not_found", question=_short(question))
 
     def _limited(self, text: str) -> str:
@@ -144,8 +146,3 @@ def _cell(value: Any) -> str:
     plain = value if isinstance(value, str) else orjson.dumps(value).decode()
     plain = re.sub(r"\s+", " ", plain).replace("|", "\\|")
     return plain if len(plain) <= MAX_CELL_CHARS else plain[: MAX_CELL_CHARS - 1] + "…"
-
-
-def unserved_needs(needs: Sequence[Need]) -> list[Need]:
-    """Parts of the query no tool can serve."""
-    return [need for need in needs if not need.options]

@@ -28,6 +28,8 @@ PLAUSIBLE = 0.5
 SURE = 0.8
 MAX_ALTERNATIVES = 2
 """Ways tried for one part before its failure is reported."""
+ALTERNATIVE = 0.6
+"""What another call must reach to be tried after the first has failed."""
 STAND_IN = "918273645"
 """Stands for an earlier result while a tool is asked what it would do with it."""
 
@@ -339,7 +341,8 @@ def weigh_progress(needs: Sequence[Need], results: Sequence[Result], *, planning
         if need.depends_on is not None:
             source = out[need.depends_on].succeeded
             value = source.value if source else None
-        for option in need.options[:MAX_ALTERNATIVES]:
+        others = [option for option in need.options[1:MAX_ALTERNATIVES] if option.confidence >= ALTERNATIVE]
+        for option in (*need.options[:1], *others):
             call = option if value is None else put_into(option, value)
             result = _take(left, call, waiting=need.depends_on is not None)
             if result is not None:
@@ -359,7 +362,7 @@ def put_into(call: Call, value: str) -> Call:
 
     def filled(found: Any) -> Any:
         if isinstance(found, str):
-            bare = re.fullmatch(r"\d+(?:\.\d+)?|\{\{s\d+\}\}", value) or found.strip() == STAND_IN
+            bare = re.fullmatch(r"\d+(?:\.\d+)?", value) or found.strip() == STAND_IN
             return found.replace(STAND_IN, value if bare else f"({value})")
         if isinstance(found, (int, float)) and not isinstance(found, bool) and str(found).split(".")[0] == STAND_IN:
             return float(value) if re.fullmatch(r"-?\d+(?:\.\d+)?", value) else value

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backend.models.errors import HearthError
-from backend.utils.language import stems
+from backend.utils.language import stem, stems
 from backend.utils.query_text import sentences
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ GOOD_COVERAGE = 0.5
 FULL_COVERAGE = 0.6
 """The same when there is no embedder, or its language is not the question's."""
 CLOSE_TO_BEST = 0.85
+NEAR_MISS = 0.6
+"""Meaning plus half the coverage from which the best sentence is worth showing as the nearest, not as the answer."""
 _ASKS_NUMBER = re.compile(
     r"\b(?:how (?:many|much|long|old|far|often|big|high)|when|what (?:time|date|year|percentage)|wie ?viele?|"
     r"wie (?:lange?|oft|hoch)|wann|combien|quand|"
@@ -39,6 +41,28 @@ _LEANS_BACK = re.compile(
     re.IGNORECASE,
 )
 _OWN_MARKER = re.compile(r"[\[【]\s*(\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*)\s*[\]】]")
+
+
+_CONTAINER_WORDS = (
+    "document documents file files pdf handbook manual contract report paper text upload uploaded attachment says "
+    "state "
+    "states mention mentions according tell find section passage dokument dokumente dokumenten datei handbuch vertrag "
+    "bericht laut unterlagen fichier manuel contrat rapport documento documentos archivo contrato informe documenti "
+    "contratto rapporto manuale arquivo relatorio"
+)
+_CONTAINERS = frozenset(map(stem, _CONTAINER_WORDS.split()))
+_SUMMARY = re.compile(
+    r"\b(?:summari[sz]e|summary|overview|main (?:points|ideas)|key (?:points|findings)|gist|fasse|zusammenfassung|"
+    r"überblick|"
+    r"résume[rz]?|résumé|aperçu|resume|resumen|riassumi|riassunto|resuma|resumo)\b|\bwhat\b.{0,40}\babout\W*$",
+    re.IGNORECASE,
+)
+_SUMMARY_WORD_LIST = (
+    "summarise summarize summary overview main key point points ideas findings gist fasse zusammen kurz short "
+    "zusammenfassung überblick brief résume résumer résumé aperçu resume resumen riassumi riassunto resuma resumo"
+)
+_SUMMARY_WORDS = frozenset(map(stem, _SUMMARY_WORD_LIST.split()))
+SUMMARY_SENTENCES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +85,26 @@ class _Candidate:
     score: float = 0.0
 
 
-async def best_sentences(question: str, passages: Sequence[Passage], embedder: Embedder) -> list[Passage]:
-    """The sentences that answer a question, at most MAX_SENTENCES, in reading order; empty when none does.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Sentences in reading order. `certain` is False for one that is only the nearest there is."""
+
+    sentences: tuple[Passage, ...] = ()
+    certain: bool = True
+
+
+async def best_sentences(question: str, passages: Sequence[Passage], embedder: Embedder) -> Found:
+    """The sentences that answer a question, at most MAX_SENTENCES; none when none does.
 
     A sentence counts when its meaning is that of the question, or is near and it shares enough of the question's
     words (rarer words weigh more). Goes by words alone when the embedder fails.
     """
     candidates = _candidates(passages)
-    asked = stems(question)
+    asked = _asked(question)
+    if candidates and _SUMMARY.search(question) and all(word in _SUMMARY_WORDS | _CONTAINERS for word in asked):
+        return Found(await _central(candidates, embedder))
     if not candidates or not asked:
-        return []
+        return Found()
     _weigh_words(asked, candidates)
     candidates.sort(key=lambda each: -each.coverage)
     await _weigh_meaning(question, candidates[:MAX_EMBEDDED], embedder)
@@ -81,9 +115,48 @@ async def best_sentences(question: str, passages: Sequence[Passage], embedder: E
         penalty = 0.15 if each.text.endswith("?") or len(each.text.split()) < 3 else 0.0
         meaning = each.meaning if each.meaning is not None else each.coverage
         each.score = 0.6 * meaning + 0.4 * each.coverage + bonus - penalty
+    if not answering:
+        return _nearest(candidates)
     answering.sort(key=lambda each: -each.score)
     chosen = [each for each in answering if each.score >= CLOSE_TO_BEST * answering[0].score][:MAX_SENTENCES]
-    return _in_reading_order(chosen, candidates)
+    return Found(_in_reading_order(chosen, candidates))
+
+
+def _asked(question: str) -> list[str]:
+    """Stems of what is asked, without the words for where it should be found ("the handbook says")."""
+    every = stems(question)
+    return [word for word in every if word not in _CONTAINERS] or every
+
+
+async def _central(candidates: Sequence[_Candidate], embedder: Embedder) -> tuple[Passage, ...]:
+    """For a summary: the sentences nearest to the mean of all, no two alike; the first ones when the embedder fails."""
+    whole = [each for each in candidates if len(each.text.split()) >= 5][:MAX_EMBEDDED] or list(
+        candidates[:MAX_EMBEDDED]
+    )
+    try:
+        vectors = await embedder.embed_documents([each.text for each in whole])
+    except HearthError:
+        return _in_reading_order(whole[:SUMMARY_SENTENCES], whole)
+    nearness = vectors @ vectors.mean(axis=0)
+    chosen: list[int] = []
+    for index in nearness.argsort()[::-1].tolist():
+        if all(float(vectors[index] @ vectors[other]) < 0.8 for other in chosen):
+            chosen.append(index)
+        if len(chosen) == SUMMARY_SENTENCES:
+            break
+    return _in_reading_order([whole[index] for index in sorted(chosen)], candidates)
+
+
+def _nearest(candidates: Sequence[_Candidate]) -> Found:
+    near = [
+        each
+        for each in candidates
+        if each.coverage > 0 and each.meaning is not None and each.meaning + each.coverage / 2 >= NEAR_MISS
+    ]
+    if not near:
+        return Found()
+    best = max(near, key=lambda each: (each.meaning or 0.0) + each.coverage / 2)
+    return Found((Passage(clean(best.text), best.marker),), certain=False)
 
 
 def _candidates(passages: Sequence[Passage]) -> list[_Candidate]:
@@ -128,13 +201,14 @@ def _weigh_words(asked: Sequence[str], candidates: Sequence[_Candidate]) -> None
 
 async def _weigh_meaning(question: str, candidates: Sequence[_Candidate], embedder: Embedder) -> None:
     texts = [f"{each.context}: {each.text}" if each.context else each.text for each in candidates]
+    subject = " ".join(word for word in question.split() if stem(word.lower().strip("?!.,:;'\"")) not in _CONTAINERS)
     try:
-        query = await embedder.embed_query(question)
+        queries = [await embedder.embed_query(text) for text in dict.fromkeys((question, subject)) if text]
         vectors = await embedder.embed_documents(texts)
     except HearthError:
         return
-    for each, similarity in zip(candidates, (vectors @ query).tolist(), strict=True):
-        each.meaning = float(similarity)
+    for each, vector in zip(candidates, vectors, strict=True):
+        each.meaning = max(float(vector @ query) for query in queries)
 
 
 def _answers(each: _Candidate) -> bool:
@@ -145,7 +219,7 @@ def _answers(each: _Candidate) -> bool:
     return each.meaning >= NEAR_MEANING and each.coverage >= GOOD_COVERAGE
 
 
-def _in_reading_order(chosen: list[_Candidate], candidates: Sequence[_Candidate]) -> list[Passage]:
+def _in_reading_order(chosen: list[_Candidate], candidates: Sequence[_Candidate]) -> tuple[Passage, ...]:
     """The chosen sentences, each that leans on the one before it ("It …") together with that one."""
     by_place = {each.place: each for each in candidates}
     for each in list(chosen):
@@ -155,7 +229,7 @@ def _in_reading_order(chosen: list[_Candidate], candidates: Sequence[_Candidate]
     best = min((each.place[0] for each in chosen), default=0)
     first = chosen[0].place[0] if chosen else best
     chosen.sort(key=lambda each: (each.place[0] != first, each.place))
-    return [Passage(clean(each.text), each.marker) for each in chosen]
+    return tuple(Passage(clean(each.text), each.marker) for each in chosen)
 
 
 def clean(text: str) -> str:

@@ -32,6 +32,8 @@ HOLD_S = 0.2
 """How long text may be held back for a closing tag that may never come."""
 DRAIN_S = 0.05
 """How long the end of the body is awaited after the final line, so that the connection can be used again."""
+REFUSAL_S = 5.0
+"""How long the text of an error is awaited."""
 MAX_ERROR_BYTES = 65_536
 _HEADERS = {"Content-Type": "application/json", "Accept": "application/x-ndjson", "User-Agent": "hearth"}
 
@@ -48,6 +50,13 @@ def new_session() -> aiohttp.ClientSession:
     )
 
 
+def connection_errors() -> tuple[type[Exception], ...]:
+    """What a broken or timed-out connection raises."""
+    import aiohttp
+
+    return (aiohttp.ClientError, OSError)
+
+
 class Call:
     """An open request. Made by `start`; `close` may be called at any time and more than once."""
 
@@ -56,6 +65,7 @@ class Call:
         "_first_s",
         "_gap_s",
         "_loop",
+        "_lost",
         "_response",
         "_slot",
         "_started",
@@ -76,6 +86,7 @@ class Call:
         self._first_s = first_s
         self._gap_s = gap_s
         self._loop = asyncio.get_running_loop()
+        self._lost: tuple[type[Exception], ...] = (OSError,)
         self._advanced_at = self._loop.time()
         self._response: aiohttp.ClientResponse | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -87,6 +98,7 @@ class Call:
         """Send the request and wait for the head of the answer. Raises a member of the error tree, closed then."""
         import aiohttp
 
+        self._lost = connection_errors()
         try:
             async with asyncio.timeout_at(self._advanced_at + self._first_s):
                 response = await session.post(
@@ -112,58 +124,64 @@ class Call:
         self._timer = self._loop.call_at(self._advanced_at + self._first_s, self._check_silence)
 
     async def next(self) -> list[Event]:
-        """The events of the next read that brings any; empty only at the end (`parser.ending` is then set).
+        """The events of the next read that brings any; may be empty at the end, when `parser.ending` is set.
 
         Raises a member of the error tree, closed then.
         """
-        parser = self.parser
+        parser, response = self.parser, self._response
         if parser.failure is not None:
             raise self._failed(parser.failure)
-        response = self._response
-        if response is None or parser.ending is not None:
+        if response is None:
             return []
-        self._waiting = True
         if self._started:
             self._advanced_at = self._loop.time()
+        self._waiting = True
         try:
             while True:
                 lines = parser.lines_read
-                data = await (self._read_held(response) if parser.holding else self._read(response))
+                if parser.holding:
+                    data = await self._read_held(response)
+                else:
+                    data = await response.content.readany()
                 events = parser.release() if data is None else parser.feed(data) if data else parser.finish()
                 if parser.lines_read != lines:
-                    self._started = True
-                    self._advanced_at = self._loop.time()
-                if parser.ending is not None:
+                    self._advance()
+                if parser.ended:
                     self._slot.release(worked=True)
-                if events or parser.ending is not None:
                     return events
+                if events:
+                    return events
+        except self._lost as error:
+            raise self._failed(self._why_lost(), error) from None
         except HearthError as error:
             raise self._failed(error) from None
         except BaseException:
-            self.close(None)
+            self.close()
             raise
         finally:
             self._waiting = False
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        """Whatever has arrived, at least one byte; empty at the end of the body."""
-        import aiohttp
-
-        try:
-            return await response.content.readany()
-        except (aiohttp.ClientError, OSError) as error:
-            if self._timed_out:
-                raise too_slow(not self._started, self._gap_s if self._started else self._first_s) from None
-            log.info("%s: connection to %s lost: %r", self.model, self.url, error)
-            raise broken_off() from None
-
     async def _read_held(self, response: aiohttp.ClientResponse) -> bytes | None:
-        """As `_read`, but None when nothing comes for a moment."""
+        """As `readany`, but None when nothing comes for a moment."""
         try:
             async with asyncio.timeout(HOLD_S):
-                return await self._read(response)
+                return await response.content.readany()
         except TimeoutError:
             return None
+
+    def _why_lost(self) -> HearthError:
+        if self._timed_out:
+            return too_slow(not self._started, self._gap_s if self._started else self._first_s)
+        return broken_off()
+
+    def _advance(self) -> None:
+        """A whole line has come: only that counts as progress, single bytes may trickle for ever."""
+        self._advanced_at = self._loop.time()
+        if not self._started:
+            self._started = True
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = self._loop.call_at(self._advanced_at + self._gap_s, self._check_silence)
 
     def _check_silence(self) -> None:
         """Runs now and then instead of setting a timer for every token. Time the reader of the events takes is free."""
@@ -179,8 +197,14 @@ class Call:
 
     async def _refusal(self, response: aiohttp.ClientResponse) -> HearthError:
         """The error that a status other than 200 stands for."""
-        body = await response.content.read(MAX_ERROR_BYTES)
-        reason = unwrap(body)
+        body = bytearray()
+        try:
+            async with asyncio.timeout(REFUSAL_S):
+                while len(body) < MAX_ERROR_BYTES and (data := await response.content.readany()):
+                    body += data
+        except self._lost:
+            log.info("%s: the error text of %s is incomplete", self.model, self.url)
+        reason = unwrap(bytes(body))
         log.warning("%s: %s answered %d: %s", self.model, self.url, response.status, reason.text[:500])
         retry_after = retry_after_of(response.headers.get("Retry-After"))
         return error_for(response.status, reason, self.model, retry_after)
@@ -197,10 +221,10 @@ class Call:
         if response is not None and not response.content.at_eof():
             try:
                 async with asyncio.timeout(DRAIN_S):
-                    while await self._read(response):
+                    while await response.content.readany():
                         pass
-            except (TimeoutError, HearthError):
-                pass
+            except self._lost:
+                log.debug("%s: no end of body after the final line", self.model)
         self.close()
 
     def close(self, worked: bool | None = None) -> None:

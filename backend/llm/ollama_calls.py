@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import secrets
@@ -48,7 +49,9 @@ def structured_calls(value: Any, ids: CallIds) -> list[ToolCall]:
     calls: list[ToolCall] = []
     for item in value if isinstance(value, list) else ():
         function = item.get("function") if isinstance(item, dict) else None
-        name = function.get("name") if isinstance(function, dict) else None
+        if not isinstance(function, dict):
+            continue
+        name = function.get("name")
         if not isinstance(name, str) or not name.strip():
             log.warning("a tool call without a name was left out")
             continue
@@ -154,7 +157,7 @@ def _could_be_object(text: str, names: Collection[str]) -> bool:
 
 
 def textual_calls(text: str, names: Collection[str]) -> list[tuple[str, str]]:
-    """(name, arguments as JSON text) of each call when the whole text is nothing but calls of offered tools, else []."""
+    """(name, arguments as JSON text) of each call when the whole text is calls of offered tools only, else []."""
     body = _unfenced(text.strip())
     found = _tagged(body) if body.startswith("<") else _objects(body)
     if not found or len(found) > MAX_CALLS or any(name not in names for name, _ in found):
@@ -222,9 +225,8 @@ def _objects(text: str) -> list[tuple[str, dict[str, Any]]]:
 
 def _in_a_row(text: str) -> list[Any] | None:
     """Values separated by white space, commas or semicolons."""
-    import json
-
-    decoder, values, position = json.JSONDecoder(), [], 0
+    decoder, position = json.JSONDecoder(), 0
+    values: list[Any] = []
     while position < len(text):
         if text[position] != "{" or len(values) > MAX_CALLS:
             return None

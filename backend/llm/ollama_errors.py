@@ -45,6 +45,27 @@ class GatewayTimedOut(UpstreamTimeout):
     retryable = True
 
 
+class Busy(UpstreamBusy):
+    """Ollama's queue is full. `retry_after` is what it asked for itself, in seconds, if it did."""
+
+    def __init__(self, retry_after: int | None) -> None:
+        seconds = BUSY_RETRY_AFTER_S if retry_after is None else retry_after
+        super().__init__("Ollama is busy: try again in a moment.", headers={"retry-after": str(seconds)})
+        self.retry_after = retry_after
+
+
+class QueueFull(UpstreamBusy):
+    """Nobody was served here for as long as a first token may take: waiting once more would not help."""
+
+    retryable = False
+
+
+class Resting(UpstreamUnreachable):
+    """The circuit breaker is open: the answer is given at once."""
+
+    retryable = False
+
+
 class NoAnswerYet(UpstreamError):
     """Ollama only loaded (or unloaded) the model."""
 
@@ -74,7 +95,9 @@ class Reason:
 
     @property
     def is_html(self) -> bool:
-        return self.plain and self.text.lstrip()[:15].lower().startswith(("<!doctype", "<html", "<head", "<body", "<?xml"))
+        return self.plain and self.text.lstrip()[:15].lower().startswith(
+            ("<!doctype", "<html", "<head", "<body", "<?xml")
+        )
 
 
 def unwrap(body: str | bytes) -> Reason:
@@ -158,7 +181,7 @@ def _says_context_overflow(text: str) -> bool:
 
 def _by_status(status: int, reason: Reason, model: str, retry_after: int | None) -> HearthError:
     if status in (429, 503):
-        return busy(retry_after)
+        return Busy(retry_after)
     if status in (502, 504):
         kind = GatewayFailed if status == 502 else GatewayTimedOut
         return kind(not_ollama().message if reason.is_html else "Ollama could not be reached through its gateway.")
@@ -197,19 +220,22 @@ def tools_unsupported(model: str) -> ToolsUnsupported:
     return ToolsUnsupported(f"The model {model!r} cannot call tools: choose one that can.", param="tools")
 
 
-def busy(retry_after: int | None = None) -> UpstreamBusy:
-    seconds = BUSY_RETRY_AFTER_S if retry_after is None else retry_after
-    return UpstreamBusy("Ollama is busy: try again in a moment.", headers={"retry-after": str(seconds)})
+def queue_full() -> QueueFull:
+    return QueueFull(
+        "All places at Ollama are taken: try again in a moment.", headers={"retry-after": str(BUSY_RETRY_AFTER_S)}
+    )
 
 
 def unreachable() -> UpstreamUnreachable:
-    return UpstreamUnreachable("Ollama is not reachable: start it with `ollama serve`, or set OLLAMA_HOST.")
-
-
-def resting(seconds: float) -> UpstreamUnreachable:
-    """The circuit breaker is open."""
-    whole = max(1, int(seconds + 0.999))
     return UpstreamUnreachable(
+        "Ollama is not reachable: start it with `ollama serve`, or set OLLAMA_HOST.",
+        headers={"retry-after": str(BUSY_RETRY_AFTER_S)},
+    )
+
+
+def resting(seconds: float) -> Resting:
+    whole = max(1, int(seconds + 0.999))
+    return Resting(
         f"Ollama failed several times in a row and is left alone for {whole} s: try again then.",
         headers={"retry-after": str(whole)},
     )
@@ -234,7 +260,9 @@ def too_slow(first: bool, seconds: float) -> UpstreamTimeout:
 
 def counts_against_host(error: HearthError) -> bool:
     """Whether this failure says that the host is ill (and not that it is busy, or the request or model at fault)."""
-    return isinstance(error, UpstreamError) and not isinstance(error, (UpstreamBusy, ModelFault, NoAnswerYet))
+    return isinstance(error, UpstreamError) and not isinstance(
+        error, (UpstreamBusy, ModelFault, NoAnswerYet, RunnerStopped)
+    )
 
 
 def retry_after_of(value: str | None) -> int | None:

@@ -7,8 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 
-from backend.llm.ollama_errors import busy, resting
-from backend.models.errors import HearthError
+from backend.llm.ollama_errors import queue_full, resting
 
 FAILURES_TO_OPEN = 5
 FAILURE_SPAN_S = 30.0
@@ -43,7 +42,10 @@ class CircuitBreaker:
         self._probing = self._opened_at is not None
 
     def leave(self, worked: bool | None) -> None:
-        """The request ended: well, badly, or (None) without telling anything, e.g. cancelled."""
+        """The request ended: well, badly, or (None) without telling anything, e.g. cancelled.
+
+        Only failures with no success between them add up.
+        """
         self._probing = False
         if worked:
             self._failures.clear()
@@ -67,8 +69,11 @@ class Host:
         self.breaker = CircuitBreaker(clock)
         self._slots = asyncio.Semaphore(parallel)
 
-    async def acquire(self, patience_s: float) -> Slot:
-        """A slot, in order of asking. Raises UpstreamBusy when none comes free in time."""
+    async def acquire(self, patience_s: float, *, blamed: bool = False) -> Slot:
+        """A slot, in order of asking. Raises UpstreamBusy when none comes free in time.
+
+        `blamed`: this host has already failed the same request, so another failure of it tells nothing new.
+        """
         self.busy += 1
         self.breaker.enter()
         acquired = False
@@ -76,14 +81,14 @@ class Host:
             async with asyncio.timeout(patience_s):
                 acquired = await self._slots.acquire()
         except TimeoutError:
-            raise busy() from None
+            raise queue_full() from None
         finally:
             if not acquired:
                 self.busy -= 1
                 self.breaker.leave(None)
-        return Slot(self)
+        return Slot(self, blamed)
 
-    def _free(self) -> None:
+    def free(self) -> None:
         self.busy -= 1
         self._slots.release()
 
@@ -91,18 +96,19 @@ class Host:
 class Slot:
     """The right to one request at a host. Given back once, however often `release` is called."""
 
-    __slots__ = ("_host", "_open")
+    __slots__ = ("_blamed", "_host", "_open")
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, blamed: bool = False) -> None:
         self._host = host
+        self._blamed = blamed
         self._open = True
 
     def release(self, worked: bool | None = None) -> None:
         """`worked` is what the request says about the host's health, see CircuitBreaker.leave."""
         if self._open:
             self._open = False
-            self._host.breaker.leave(worked)
-            self._host._free()
+            self._host.breaker.leave(None if worked is False and self._blamed else worked)
+            self._host.free()
 
 
 def choose_host(hosts: Iterable[Host], having: Collection[str], tried: Collection[str]) -> Host:
@@ -113,16 +119,12 @@ def choose_host(hosts: Iterable[Host], having: Collection[str], tried: Collectio
         tried: base URLs where this request has already failed.
 
     Raises:
-        HearthError: every host is resting; UpstreamUnreachable with Retry-After.
+        Resting: every host is.
     """
     able = [host for host in hosts if not having or host.url in having]
     waits = {host.url: host.breaker.wait_s() for host in able}
     ready = [host for host in able if waits[host.url] == 0.0]
     if not ready:
-        raise all_resting(waits.values())
+        raise resting(min(waits.values(), default=OPEN_S))
     fresh = [host for host in ready if host.url not in tried]
     return min(fresh or ready, key=lambda host: host.busy)
-
-
-def all_resting(waits: Iterable[float]) -> HearthError:
-    return resting(min(waits, default=OPEN_S))

@@ -61,7 +61,7 @@ def full_name(model: str) -> str:
 def details_from(installed: Installed, show: Mapping[str, Any], hosts: tuple[str, ...]) -> ModelDetails:
     """Details from the answer of /api/show (`capabilities`, `model_info`, `template`, `family`)."""
     listed = show.get("capabilities")
-    known = isinstance(listed, (list, tuple))
+    known = isinstance(listed, (list, tuple)) and bool(listed)
     capabilities = frozenset(str(each) for each in listed or ()) if known else _guessed(installed)
     family = str(show.get("family") or installed.family).lower()
     info = ModelInfo(

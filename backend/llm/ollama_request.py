@@ -157,7 +157,9 @@ def offered_tools(request: ChatRequest, details: ModelDetails) -> tuple[ToolSpec
         return request.tools
     chosen = tuple(tool for tool in request.tools if tool.name == request.tool_choice)
     if not chosen:
-        raise InvalidRequest(f"tool_choice names {request.tool_choice[:64]!r}, which is not in tools.", param="tool_choice")
+        raise InvalidRequest(
+            f"tool_choice names {request.tool_choice[:64]!r}, which is not in tools.", param="tool_choice"
+        )
     return chosen
 
 

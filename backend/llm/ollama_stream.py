@@ -107,6 +107,7 @@ class AnswerParser:
         "_plain",
         "_splitter",
         "_thinking_apart",
+        "calls_made",
         "ending",
         "failure",
         "lines_read",
@@ -130,10 +131,15 @@ class AnswerParser:
         self.ending: Ending | None = None
         self.failure: HearthError | None = None
         """What ends the answer after the events already given out; the next `feed` or `finish` would raise it."""
+        self.calls_made = 0
         self.lines_read = 0
         self.text_size = 0
         self.thinking_size = 0
         """Characters given out so far, as text (with calls) and as thinking."""
+
+    @property
+    def ended(self) -> bool:
+        return self.ending is not None
 
     @property
     def holding(self) -> bool:
@@ -325,6 +331,7 @@ class AnswerParser:
         for call in self._calls[:1] if self._expected.one_call else self._calls:
             self.text_size += len(call.name) + len(call.arguments)
             self._events.append(ToolCallMade(call))
+            self.calls_made += 1
 
 
 def lenient_loads(line: bytes) -> Any:

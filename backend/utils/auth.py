@@ -27,7 +27,7 @@ MAX_CLOCK_SKEW_S = 300
 KEY_PREFIX = "sk-"
 KEY_PREFIX_LENGTH = 10
 
-DUMMY_PASSWORD_HASH = "$2b$12$jJT0hmee8SFBlX0KOXdxHuK9ACqBDPbB8SPLNgYJNqdAxQrL05awi"
+DUMMY_HASH = "$2b$12$jJT0hmee8SFBlX0KOXdxHuK9ACqBDPbB8SPLNgYJNqdAxQrL05awi"
 """Of 32 random bytes that were thrown away: checking against it costs an unknown user what a known one costs."""
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
@@ -94,7 +94,7 @@ def hash_password(password: str) -> str:
 def verify_password(password: str, password_hash: str) -> bool:
     """Whether a password fits; False as well for a malformed hash. About 0.3 s of CPU: call it in a thread.
 
-    For an unknown user check against DUMMY_PASSWORD_HASH and refuse whatever comes out.
+    For an unknown user check against DUMMY_HASH and refuse whatever comes out.
     """
     import bcrypt
 
@@ -102,6 +102,11 @@ def verify_password(password: str, password_hash: str) -> bool:
         return bcrypt.checkpw(_prehashed(password), password_hash.encode("ascii"))
     except ValueError:
         return False
+
+
+def new_password() -> str:
+    """A password for an account that the server makes itself: 120 random bits in 20 characters."""
+    return secrets.token_urlsafe(15)
 
 
 def _prehashed(password: str) -> bytes:

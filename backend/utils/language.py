@@ -27,7 +27,7 @@ FUNCTION_WORDS: dict[str, frozenset[str]] = {
         "mit muss nach nicht noch nun nur ob oder ohne sag sage schon sehr sein seine sich sie sind so soll sollte "
         "steht über um und uns unser unsere unseren unter vom von vor wann war waren warum was weil welche welchem "
         "welchen welcher welches wenn wer werden wie wieviel wieviele viel viele wir wird wo wurde zeig zu zum zur "
-        "zwischen"
+        "zwischen hallo guten tag morgen abend danke servus moin tschüss"
     ),
     "fr": _listed(
         "à ai aie as au aux avec avez avons ce ceci cela celle celui ces cet cette chez combien comme comment d dans "
@@ -35,14 +35,15 @@ FUNCTION_WORDS: dict[str, frozenset[str]] = {
         "lui ma mais me mes moi mon n ne nos notre nous on ont ou où par pas peut peux plus pour pourquoi puis qu "
         "quand "
         "que quel quelle quelles quels qui quoi sa sans se selon ses si son sont sous sur s t ta te tes toi ton tu un "
-        "une va vos votre vous y c ça svp"
+        "une va vos votre vous y c ça svp bonjour bonsoir salut merci"
     ),
     "es": _listed(
         "a al algo ante aquí como cómo con cual cuál cuales cuáles cuando cuándo cuanta cuánta cuantas cuántas cuanto "
         "cuánto cuantos cuántos da dame de del desde dime donde dónde dos e el él ella ellas ellos en entre era es esa "
         "ese eso esta está están estas este esto estos favor fue ha han hasta hay la las le les lo los me mi mis muy "
         "más ni no nos nuestro nuestra nuestros o para pero por porque puede puedes que qué quien quién se sea según "
-        "ser si sí sin sobre son su sus también te tiene tienen tu tus un una unas uno unos y ya yo"
+        "ser si sí sin sobre son su sus también te tiene tienen tu tus un una unas uno unos y ya yo "
+        "hola gracias buenos buenas días adiós"
     ),
     "it": _listed(
         "a ad ai al alla alle agli allo anche che chi ci come con cosa cui da dal dalla dai dammi de dei del della "
@@ -50,14 +51,15 @@ FUNCTION_WORDS: dict[str, frozenset[str]] = {
         "mia miei mie mio ne nei nel nella nelle negli non nostro nostra o per perché più può quale quali quando "
         "quanta "
         "quante quanti quanto questa queste questi questo qual cos quella quello se sei si sono su sua sul sulla suo "
-        "ti tra tu tuo tutti un una uno"
+        "ti tra tu tuo tutti un una uno ciao grazie buongiorno buonasera"
     ),
     "pt": _listed(
         "a ao aos as às com como da das de dela dele diga do dos e é ela elas ele eles em entre era essa esse esta "
         "está "
         "estão este eu favor foi há isso isto já lhe mais mas me meu meus minha minhas muito na não nas no nos nossa "
         "nosso nossos num numa o onde os ou para pela pelo por porque pode posso qual quais quando quanta quantas "
-        "quanto quantos que quem são se sem ser seu seus sobre sua são também te tem têm um uma você"
+        "quanto quantos que quem são se sem ser seu seus sobre sua são também te tem têm um uma "
+        "você olá oi obrigado obrigada"
     ),
     "nl": _listed(
         "aan als bij dat de deze die dit dit een en er geen heb hebben heeft het hoe hoeveel ik in is je kan kun maar "

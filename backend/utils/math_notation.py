@@ -12,26 +12,28 @@ from dataclasses import dataclass
 
 MAX_LENGTH = 2000
 
-FUNCTIONS = frozenset(
-    """
-    sqrt cbrt root abs sign exp ln log log10 log2 sin cos tan cot sec csc asin acos atan atan2 acot arcsin arccos
-    arctan sinh cosh tanh coth asinh acosh atanh floor ceil ceiling round re im conjugate arg min max mod gamma beta
-    erf erfc zeta factorial binomial comb nCr nPr perm gcd lcm isprime prime nextprime prevprime primepi factorint
-    divisors totient fibonacci lucas mod_inverse powmod harmonic bernoulli catalan expand factor simplify apart
-    together cancel collect trigsimp numer denom degree coeff quo rem discriminant roots solve nsolve subs N diff
-    derivative derivative_at integrate integral limit series taylor Sum summation Product product dsolve Matrix det
-    inv inverse transpose trace rank eigenvals eigenvects nullspace rref charpoly dot cross norm eye zeros ones diag
-    mean average median mode stdev std pstdev variance pvariance sum convert_to
-    """.split()
-)
+_FUNCTIONS_NAMES = """
+    sqrt cbrt root abs sign exp ln log log10 log2 sin cos tan cot sec csc asin acos atan atan2 acot arcsin
+    arccos arctan sinh cosh tanh coth asinh acosh atanh floor ceil ceiling round re im conjugate arg min max mod
+    gamma beta erf erfc zeta factorial binomial comb nCr nPr perm gcd lcm isprime prime nextprime prevprime
+    primepi factorint divisors totient fibonacci lucas mod_inverse powmod harmonic bernoulli catalan expand
+    factor simplify apart together cancel collect trigsimp numer denom degree coeff quo rem discriminant roots
+    solve nsolve subs N diff derivative derivative_at integrate integral limit series taylor Sum summation
+    Product product dsolve Matrix det inv inverse transpose trace rank eigenvals eigenvects nullspace rref
+    charpoly dot cross norm eye zeros ones diag mean average median mode stdev std pstdev variance pvariance sum
+    convert_to
+"""
+FUNCTIONS = frozenset(_FUNCTIONS_NAMES.split())
 """Every function that may be called."""
 LOWER_FUNCTIONS = frozenset(name.lower() for name in FUNCTIONS) - {"n"}
+CONSTANTS = frozenset(("pi", "e", "E", "I", "oo", "inf", "infinity", "tau", "phi"))
 UNKNOWN_FUNCTIONS = frozenset("fghyuvw")
 """Names that mean a function of one variable, as in differential equations."""
-_PREFIX = frozenset(
-    """sqrt cbrt abs exp ln log log10 log2 sin cos tan cot sec csc asin acos atan arcsin arccos arctan sinh cosh tanh
-    factorial floor ceil det""".split()
-)
+_PREFIX_NAMES = """
+    sqrt cbrt abs exp ln log log10 log2 sin cos tan cot sec csc asin acos atan arcsin arccos arctan sinh cosh
+    tanh factorial floor ceil det
+"""
+_PREFIX = frozenset(_PREFIX_NAMES.split())
 """Functions that may stand before their argument without brackets: `sin 2x`."""
 _WORDS = {"of": "*", "mod": "%", "and": ",", "degrees": "°", "degree": "°", "deg": "°"}
 
@@ -147,7 +149,8 @@ def _tokens(text: str) -> list[Token]:
         if found["number"]:
             tokens.append(Token("number", found["number"]))
         elif found["name"]:
-            tokens += _names(found["name"], found["primes"])
+            after_number = bool(tokens) and tokens[-1].kind == "number"
+            tokens += _names(found["name"], found["primes"], follows_number=after_number)
         elif found["sign"]:
             sign = found["sign"]
             if sign in "([":
@@ -176,11 +179,12 @@ def _grouped_number(text: str, at: int, has_equation: bool) -> tuple[int, str] |
     return None
 
 
-def _names(name: str, primes: str) -> list[Token]:
+def _names(name: str, primes: str, *, follows_number: bool) -> list[Token]:
     if primes:
         return [Token("name", name + primes)]
-    if name.lower() in _WORDS:
-        return [Token("sign", _WORDS[name.lower()])]
+    sign = _WORDS.get(name.lower())
+    if sign is not None and (sign != "°" or follows_number):
+        return [Token("sign", sign)]
     if len(name) in (2, 3) and set(name) <= set("xyz"):
         return [Token("name", letter) for letter in name]
     return [Token("name", name)]
@@ -262,12 +266,14 @@ def _spell(tokens: list[Token]) -> list[Token]:
             continue
         if out and _ends_operand(out[-1]) and _starts_operand(token) and not _is_call_bracket(out[-1], token):
             if token.kind == "name" and out[-1].kind == "name" and len(token.text) > 2 and not _is_function(token.text):
-                raise NotationError(f"{out[-1].text} {token.text}: these words are not mathematics; give an expression.")
+                raise NotationError(
+                    f"{out[-1].text} {token.text}: these words are not mathematics; give an expression."
+                )
             out.append(Token("sign", "*"))
         if token.kind == "name" and _is_function(token.text):
             at, made = _call(token, tokens, at)
             out += made
-        elif token.kind == "name" and token.text in UNKNOWN_FUNCTIONS and _single_argument(tokens, at):
+        elif token.kind == "name" and _looks_called(token.text, tokens, at):
             out.append(Token("call", token.text))
         else:
             out.append(token)
@@ -278,9 +284,14 @@ def _is_call_bracket(before: Token, bracket: Token) -> bool:
     return before.kind == "call" and bracket.text == "("
 
 
-def _single_argument(tokens: list[Token], at: int) -> bool:
-    inside = tokens[at : at + 3]
-    return len(inside) == 3 and inside[0].text == "(" and inside[2].text == ")" and inside[1].kind in ("name", "number")
+def _looks_called(name: str, tokens: list[Token], at: int) -> bool:
+    """f(x), and words before a bracket, which then turn out to be known or not; but x(x+1) is a product."""
+    if at >= len(tokens) or tokens[at].text != "(":
+        return False
+    if name not in UNKNOWN_FUNCTIONS:
+        return len(name) > 2 and name not in CONSTANTS
+    inside = tokens[at + 1 : at + 3]
+    return len(inside) == 2 and inside[1].text == ")" and inside[0].kind in ("name", "number")
 
 
 def _call(token: Token, tokens: list[Token], at: int) -> tuple[int, list[Token]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import TypeVar
+
+from backend.models.documents import Hit
 
 POOL = 100
 """Hits taken from each ranking before they are joined."""
@@ -31,6 +33,11 @@ def fuse(rankings: Sequence[Sequence[tuple[Key, float]]]) -> list[tuple[Key, flo
     return sorted(((key, min(1.0, score)) for key, score in fused.items()), key=lambda pair: -pair[1])
 
 
-def same_text(text: str) -> str:
-    """What two texts share when a reader would call them the same: case and spacing do not count."""
-    return " ".join(text.casefold().split())
+def distinct(hits: Iterable[Hit]) -> Iterator[Hit]:
+    """The hits without later ones that say the same; case and spacing do not count."""
+    seen: set[str] = set()
+    for hit in hits:
+        text = " ".join(hit.chunk.text.casefold().split())
+        if text not in seen:
+            seen.add(text)
+            yield hit

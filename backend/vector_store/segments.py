@@ -37,6 +37,12 @@ LOCK = "lock"
 MANIFEST = "manifest.json"
 BATCH = "batch.jsonl"
 SUFFIX = ".jsonl"
+UNFINISHED = ".new"
+UNMARKED = b"-"
+"""There may be something, but the mark is gone: it is not made to survive a power loss or a copy of the folder."""
+
+Stamp = tuple[int, int, int]
+"""Inode, size and time of change of a file: different after every write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,7 @@ class Segment:
 
     batches: tuple[Batch, ...]
     size: int
-    stamp: tuple[int, int, int]
+    stamp: Stamp
     whole: bool
 
 
@@ -74,7 +80,7 @@ def segment_name(file_id: str) -> str:
 
 
 class Segments:
-    """One owner's folder. Methods that write, and `segments`, are called inside `locked`. Raises OSError."""
+    """One owner's folder. All but `mark` is called inside `locked`. Everything raises OSError when the disk refuses."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -83,14 +89,14 @@ class Segments:
         """Changes with every write by any process; empty when nothing was ever written."""
         try:
             with _open(self.folder / LOCK, os.O_RDONLY) as file:
-                return file.read(64)
+                return file.read(64) or UNMARKED
         except FileNotFoundError:
-            return b""
+            return UNMARKED if (self.folder / MANIFEST).exists() else b""
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Alone among all processes. Creates the folder."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folder(self.folder)
         with _open(self.folder / LOCK, os.O_RDWR | os.O_CREAT) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
@@ -122,8 +128,7 @@ class Segments:
 
     def start(self, manifest: Manifest) -> None:
         """Begin an empty generation and drop all others."""
-        folder = self._generation(manifest.generation)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        _make_folder(self._generation(manifest.generation))
         _replace(self.folder / MANIFEST, orjson.dumps(asdict(manifest)) + b"\n")
         self.sweep(manifest.generation)
 
@@ -133,18 +138,17 @@ class Segments:
             if path.name.isdecimal() and int(path.name) != generation:
                 shutil.rmtree(path)
 
-    def segments(self, generation: int, known: dict[str, Segment]) -> dict[str, Segment]:
-        """Every document's file by name; those that did not change are taken from `known`."""
-        found: dict[str, Segment] = {}
+    def stamps(self, generation: int) -> dict[str, Stamp]:
+        """Every document's file by name; clears away half-written files that a crash left."""
+        found: dict[str, Stamp] = {}
         folder = self._generation(generation)
-        if not folder.is_dir():
-            return found
+        _make_folder(folder)
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.endswith(SUFFIX) and entry.name != BATCH:
-                    old = known.get(entry.name)
-                    fresh = old is None or old.stamp != _stamp(entry.stat(follow_symlinks=False))
-                    found[entry.name] = self.read(generation, entry.name) if old is None or fresh else old
+                if entry.name.endswith(UNFINISHED):
+                    (folder / entry.name).unlink()
+                elif entry.name != BATCH:
+                    found[entry.name] = _stamp(entry.stat(follow_symlinks=False))
         return found
 
     def read(self, generation: int, name: str) -> Segment:
@@ -158,10 +162,9 @@ class Segments:
             log.error("A document's file in a vector index is damaged; its documents must be indexed again.")
         return Segment(tuple(batches), size, stamp, whole=len(batches) == len(lines))
 
-    def append(self, generation: int, name: str, batch: Batch, size: int) -> tuple[int, int, int]:
+    def append(self, generation: int, name: str, batch: Batch, size: int) -> Stamp:
         """Add a line at `size`, cutting off what a crash left after it. Returns the new stamp."""
         path = self._generation(generation) / name
-        path.parent.mkdir(mode=0o700, exist_ok=True)
         with _open(path, os.O_RDWR | os.O_CREAT) as file:
             file.truncate(size)
             file.seek(size)
@@ -177,7 +180,7 @@ class Segments:
             _flush_folder(path.parent)
         return stamp
 
-    def rewrite(self, generation: int, name: str, batch: Batch) -> tuple[int, int, int]:
+    def rewrite(self, generation: int, name: str, batch: Batch) -> Stamp:
         """Put one batch in place of all of a document. Returns the new stamp."""
         path = self._generation(generation) / name
         _replace(path, _encoded(batch))
@@ -235,7 +238,7 @@ def _decoded(line: bytes) -> Batch | None:
     return Batch(chunks, vectors) if chunks and vectors and len(vectors) % (len(chunks) * FLOAT_BYTES) == 0 else None
 
 
-def _stamp(found: os.stat_result) -> tuple[int, int, int]:
+def _stamp(found: os.stat_result) -> Stamp:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
@@ -259,10 +262,17 @@ def _flush_folder(folder: Path) -> None:
         os.close(number)
 
 
+def _make_folder(folder: Path) -> None:
+    """The folder and all above it, closed to other users of the machine."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _flush_folder(folder.parent)
+
+
 def _replace(path: Path, content: bytes) -> None:
     """The whole file or, after a crash, the one before it."""
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.new")
+    temporary = path.with_name(path.name + UNFINISHED)
     try:
         with _open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC) as file:
             file.write(content)

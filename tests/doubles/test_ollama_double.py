@@ -62,14 +62,14 @@ def user(text: str) -> dict[str, Any]:
 
 @pytest.fixture
 async def client(ollama_double: OllamaDouble) -> AsyncIterator[ollama.AsyncClient]:
-    made = ollama.AsyncClient(ollama_double.url, trust_env=False)
+    made = ollama.AsyncClient(ollama_double.url, trust_env=False, verify=False)
     yield made
     await made.close()
 
 
 @pytest.fixture
 async def http(ollama_double: OllamaDouble) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=ollama_double.url, trust_env=False, timeout=10) as made:
+    async with httpx.AsyncClient(base_url=ollama_double.url, trust_env=False, verify=False, timeout=10) as made:
         yield made
 
 
@@ -85,7 +85,11 @@ async def chat_model(ollama_double: OllamaDouble) -> AsyncIterator[Callable[...,
     made: list[ChatOllama] = []
 
     def make(**fields: Any) -> ChatOllama:
-        values: dict[str, Any] = {"model": "llama3.2:3b", "client_kwargs": {"trust_env": False}, **fields}
+        values: dict[str, Any] = {
+            "model": "llama3.2:3b",
+            "client_kwargs": {"trust_env": False, "verify": False},
+            **fields,
+        }
         made.append(ChatOllama(base_url=ollama_double.url, **values))
         return made[-1]
 
@@ -303,6 +307,16 @@ class TestBuiltInBehaviour:
         answer = await ask(http, f"Answer the question from this.\n{quoted}")
         assert answer["message"]["content"] == "Result: [1] 16 weeks"
 
+    async def test_a_nudge_after_results_is_not_a_new_question(self, http: httpx.AsyncClient) -> None:
+        messages = [user("What is 6*7?"), {"role": "tool", "content": "42"}, user("Answer now: 1+1 steps left.")]
+        assert (await ask(http, "", messages=messages, tools=[MATH]))["message"]["content"] == "Result: 42"
+
+    async def test_a_named_question_wins_over_the_prompt_around_it(self, http: httpx.AsyncClient) -> None:
+        prompt = "You may search documents and compute 1+1.\nQuestion: What is 6*7?\nReturn a plan."
+        answer = await ask(http, prompt, format=PLAN_SCHEMA)
+        steps = json.loads(answer["message"]["content"])["steps"]
+        assert [step["input"] for step in steps] == [{"expression": "6*7"}]
+
     async def test_tokens_marker_emits_that_many_chunks(self, http: httpx.AsyncClient) -> None:
         body = {"model": "llama3.2:3b", "messages": [user("[[tokens:500]]")]}
         lines = (await http.post("/api/chat", json=body)).text.splitlines()
@@ -369,7 +383,7 @@ class TestScripts:
         with OllamaDouble() as double:
             body = {"model": "llama3.2:3b", "messages": [user("[[tokens:1000]] [[delay:20]]")]}
             with (
-                httpx.Client(trust_env=False) as client,
+                httpx.Client(trust_env=False, verify=False) as client,
                 client.stream("POST", f"{double.url}/api/chat", json=body) as got,
             ):
                 chunks = got.iter_raw()

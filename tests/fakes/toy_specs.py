@@ -109,9 +109,12 @@ def propose_weather(query: str) -> Sequence[Proposal]:
 
 
 _DOCUMENT_CUE = re.compile(
-    r"\b(?:documents?|handbook|contract|manual|report|Handbuch|Vertrag|manuel|contrat|contrato|files?|pdf)\b", re.IGNORECASE
+    r"\b(?:documents?|handbook|contract|manual|report|Handbuch|Vertrag|manuel|contrat|contrato|files?|pdf)\b",
+    re.IGNORECASE,
 )
-_QUESTION = re.compile(r"^(?:what|who|when|where|which|how|was|wer|wann|wie|find|quel|combien|que|qué|cuánt)", re.IGNORECASE)
+_QUESTION = re.compile(
+    r"^(?:what|who|when|where|which|how|was|wer|wann|wie|find|quel|combien|que|qué|cuánt)", re.IGNORECASE
+)
 
 
 def propose_documents(query: str) -> Sequence[Proposal]:
@@ -152,7 +155,10 @@ DATA = ToolSpec(
     propose_data,
 )
 WEB = ToolSpec(
-    "web_search", "Searches the web for current information.", _object(["query"], query={"type": "string"}), lambda _: ()
+    "web_search",
+    "Searches the web for current information.",
+    _object(["query"], query={"type": "string"}),
+    lambda _: (),
 )
 SQL = ToolSpec(
     "sql_query",

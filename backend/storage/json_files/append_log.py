@@ -69,13 +69,16 @@ def append(handle: int, end: int, data: bytes) -> None:
 
     Whatever fails, the file is cut back to what it was.
     """
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(_cut_back, handle, end)
         write_all(handle, data)
         os.fsync(handle)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.ftruncate(handle, end)
-        raise
+        undo.pop_all()
+
+
+def _cut_back(handle: int, end: int) -> None:
+    with contextlib.suppress(OSError):  # then the next writer cuts the torn line off
+        os.ftruncate(handle, end)
 
 
 def split_lines(data: bytes) -> tuple[list[bytes], int]:

@@ -11,6 +11,8 @@ import stat
 import time
 from pathlib import Path
 
+from backend.utils.ids import is_safe_id
+
 TEMP_SUFFIX = ".tmp"
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -72,19 +74,21 @@ def open_temporary(folder: Path) -> tuple[int, Path]:
 def write_atomic(path: Path, data: bytes, modified: float | None = None) -> None:
     """Replace a file: temporary file, fsync, rename, fsync of the folder. `modified` sets its time of change."""
     handle, temporary = open_temporary(path.parent)
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(os.close, handle)
+        undo.callback(remove_quietly, temporary)
         write_all(handle, data)
         if modified is not None:
             os.utime(handle, (modified, modified))
         os.fsync(handle)
         temporary.rename(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    finally:
-        os.close(handle)
     sync_folder(path.parent)
+
+
+def remove_quietly(path: Path) -> None:
+    """Remove a file that may be gone already; a disk that refuses leaves it for the next start."""
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def sync_folder(folder: Path) -> None:
@@ -123,6 +127,22 @@ def sweep_temporaries(folder: Path) -> int:
         finally:
             os.close(handle)
     return removed
+
+
+def files_in(folder: Path, suffix: str) -> list[tuple[str, os.stat_result]]:
+    """Id and status of every `{id}{suffix}` in a folder; none when there is no folder."""
+    found: list[tuple[str, os.stat_result]] = []
+    try:
+        entries = os.scandir(folder)
+    except FileNotFoundError:
+        return found
+    with entries:
+        for entry in entries:
+            name = entry.name.removesuffix(suffix)
+            if entry.name.endswith(suffix) and is_safe_id(name):
+                with contextlib.suppress(FileNotFoundError):  # removed since it was listed
+                    found.append((name, entry.stat(follow_symlinks=False)))
+    return found
 
 
 def mark_of(status: os.stat_result) -> Mark:

@@ -127,12 +127,17 @@ class ConversationFile:
 
     def contains(self, needle: str) -> bool:
         """Whether a user or assistant message contains `needle`, which is case-folded."""
-        data = read_file(self._path)
+        try:
+            data = read_file(self._path)
+        except (FileNotFoundError, Unreadable):
+            return False
         # Most files are ruled out without parsing: JSON keeps text as it is but for quotes, backslashes and controls.
         if orjson.dumps(needle)[1:-1].decode() not in data.decode("utf-8", "replace").casefold():
             return False
         messages = [read_message(decode_line(raw).record) for raw in split_lines(data)[0]]
-        return any(m.role in ("user", "assistant") and needle in m.content.casefold() for m in messages if m is not None)
+        return any(
+            m.role in ("user", "assistant") and needle in m.content.casefold() for m in messages if m is not None
+        )
 
     def delete(self) -> None:
         """Remove the file and whatever was set aside from it."""

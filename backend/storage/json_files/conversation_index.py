@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
+import logging
 import os
 import re
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from backend.models.errors import NotFound, StorageFailed
-from backend.storage.json_files.atomic import ABSENT, Mark, Unreadable, is_settled, mark_at, mark_of, open_regular
+from backend.storage.json_files.atomic import (
+    ABSENT,
+    Mark,
+    Unreadable,
+    files_in,
+    is_settled,
+    mark_at,
+    mark_of,
+    open_regular,
+)
 from backend.storage.json_files.conversation_file import SUFFIX, ConversationFile, Entry
 from backend.storage.json_files.damages import Damages
-from backend.utils.ids import is_safe_id
+
+logger = logging.getLogger(__name__)
 
 CHANGES_FILE = ".changes"
 _MAX_CHANGES_BYTES = 262_144
 _TOKEN_BYTES = 16
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _ID_LINE = re.compile(rb"[A-Za-z0-9_-]{1,64}")
 
 
@@ -78,7 +91,7 @@ class Look:
     """What differs from what was known: new entries, None for what is gone."""
 
     found: Mapping[str, Entry | None]
-    seen: Seen
+    seen: Seen | None
 
 
 def look_at(folder: Path, known: Mapping[str, Entry], seen: Seen | None, thorough: bool, damages: Damages) -> Look:
@@ -86,13 +99,33 @@ def look_at(folder: Path, known: Mapping[str, Entry], seen: Seen | None, thoroug
 
     Normally the list of changes names the sessions that other processes wrote to. The first time, when that list
     was begun anew, and (if `thorough`) when somebody added or removed files by hand, every file is looked at.
+    A file that the disk will not give is left out now and looked at again the next time.
     """
     folder_mark, changes_mark = mark_at(folder), mark_at(folder / CHANGES_FILE)
     token, offset, changed = _changes_since(folder / CHANGES_FILE, seen)
     if seen is None or token != seen.token or (thorough and seen.folder != folder_mark):
-        settled = folder_mark if is_settled(folder_mark) else ABSENT
-        return Look(_look_at_all(folder, known, damages), Seen(settled, changes_mark, token, offset))
-    return Look(_look_at_some(folder, changed, known, damages), Seen(seen.folder, changes_mark, token, offset))
+        stale, gone = _differing(folder, known)
+        new_folder_mark = folder_mark if is_settled(folder_mark) else ABSENT
+    else:
+        stale, gone = changed, set()
+        new_folder_mark = seen.folder
+    found: dict[str, Entry | None] = dict.fromkeys(gone)
+    complete = True
+    for session_id in stale:
+        path = folder / f"{session_id}{SUFFIX}"
+        old = known.get(session_id)
+        if old is not None and old.mark == mark_at(path):
+            continue
+        try:
+            found[session_id] = ConversationFile(path, damages).entry()
+        except NotFound:
+            found[session_id] = None
+        except (OSError, StorageFailed) as error:
+            if isinstance(error, OSError) and error.errno in _OUT_OF_RESOURCES:
+                raise
+            logger.error("conversation %s cannot be read: %s", session_id, error)
+            complete = False
+    return Look(found, Seen(new_folder_mark, changes_mark, token, offset) if complete else None)
 
 
 def is_current(folder: Path, seen: Seen | None, thorough: bool) -> bool:
@@ -102,42 +135,11 @@ def is_current(folder: Path, seen: Seen | None, thorough: bool) -> bool:
     return not thorough or mark_at(folder) == seen.folder
 
 
-def _look_at_all(folder: Path, known: Mapping[str, Entry], damages: Damages) -> dict[str, Entry | None]:
-    found: dict[str, Entry | None] = {}
-    present = set()
-    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as files:
-        for file in files:
-            session_id = file.name.removesuffix(SUFFIX)
-            if not file.name.endswith(SUFFIX) or not is_safe_id(session_id):
-                continue
-            present.add(session_id)
-            old = known.get(session_id)
-            try:
-                mark = mark_of(file.stat(follow_symlinks=False))
-            except FileNotFoundError:
-                continue
-            if old is None or old.mark != mark:
-                found[session_id] = _entry(folder, session_id, damages)
-    return {**found, **{gone: None for gone in known.keys() - present}}
-
-
-def _look_at_some(
-    folder: Path, sessions: Collection[str], known: Mapping[str, Entry], damages: Damages
-) -> dict[str, Entry | None]:
-    found: dict[str, Entry | None] = {}
-    for session_id in sessions:
-        old = known.get(session_id)
-        if old is None or old.mark != mark_at(folder / f"{session_id}{SUFFIX}"):
-            found[session_id] = _entry(folder, session_id, damages)
-    return found
-
-
-def _entry(folder: Path, session_id: str, damages: Damages) -> Entry | None:
-    """None when it is gone or cannot be read: one bad file never hides the others."""
-    try:
-        return ConversationFile(folder / f"{session_id}{SUFFIX}", damages).entry()
-    except (NotFound, StorageFailed, OSError):
-        return None
+def _differing(folder: Path, known: Mapping[str, Entry]) -> tuple[list[str], set[str]]:
+    """Sessions whose files are new or changed, and those whose files are gone."""
+    marks = {session_id: mark_of(status) for session_id, status in files_in(folder, SUFFIX)}
+    changed = [one for one, mark in marks.items() if one not in known or known[one].mark != mark]
+    return changed, set(known) - set(marks)
 
 
 # ---- the list of changes --------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from backend.models.conversations import Conversation, ConversationInfo, StoredMessage
+from backend.models.errors import NotFound
 from backend.models.messages import Message
 from backend.models.run import Owner
 from backend.storage.json_files.atomic import mark_at
@@ -101,10 +102,14 @@ class JsonConversationStore:
         while (session_id := index.said(digest)) is not None:
             if mark_at(folder / f"{session_id}{SUFFIX}") == index.entries[session_id].mark:
                 return session_id
-            # Somebody wrote to it since; what stands there now may be another history.
-            look = await self._disk.run(look_at, folder, dict(index.entries), None, True, self._damages)
-            index.take(look, dict(index.entries))
+            await self._refresh(owner, session_id, index)  # somebody wrote to it since
         return None
+
+    async def _refresh(self, owner: Owner, session_id: str, index: ConversationIndex) -> None:
+        try:
+            index.put(session_id, await self._disk.run(self._file(owner, session_id).entry))
+        except NotFound:
+            index.drop(session_id)
 
     def _file(self, owner: Owner, session_id: str) -> ConversationFile:
         return ConversationFile(self._area.file(owner, session_id, SUFFIX), self._damages)

@@ -41,8 +41,10 @@ class Damages:
 
     def listing(self) -> list[str]:
         """Paths relative to the data folder, sorted."""
-        self._paths = {path for path in self._paths if path.exists() or path.is_symlink()}
-        return sorted(self._shown(path) for path in self._paths)
+        for path in tuple(self._paths):
+            if not path.exists() and not path.is_symlink():
+                self._paths.discard(path)
+        return sorted(self._shown(path) for path in tuple(self._paths))
 
     def _shown(self, path: Path) -> str:
         return str(path.relative_to(self._data_dir)) if path.is_relative_to(self._data_dir) else path.name

@@ -1,4 +1,4 @@
-"""From text to SymPy objects: `ast.parse`, then every node checked against what is allowed. Nothing is evaluated by name."""
+"""From text to SymPy objects: `ast.parse`, then every node checked against what is allowed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from backend.utils.math_notation import CONSTANTS, UNKNOWN_FUNCTIONS
 from backend.workers.jobs.math_job_bounds import (
     MAX_DEPTH,
     MAX_LITERAL_BITS,
@@ -23,7 +24,6 @@ from backend.workers.port import Refusal
 
 _SYMBOL = re.compile(r"[A-Za-z\u0370-\u03ff][A-Za-z0-9\u0370-\u03ff]{0,19}(?:_[A-Za-z0-9]{1,10})?")
 _FORBIDDEN = frozenset(dir(builtins)) | frozenset(keyword.kwlist) | frozenset(keyword.softkwlist)
-_UNKNOWN_FUNCTIONS = frozenset("fghyuvw")
 _ADDITIVE = (ast.Add, ast.Sub)
 _MULTIPLICATIVE = (ast.Mult, ast.Div)
 
@@ -49,9 +49,8 @@ def _depth(tree: ast.expr) -> int:
     while stack:
         node, depth = stack.pop()
         deepest = max(deepest, depth)
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.expr):
-                stack.append((child, depth if _continues(node, child) else depth + 1))
+        children = [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+        stack += [(child, depth if _continues(node, child) else depth + 1) for child in children]
     return deepest
 
 
@@ -64,7 +63,7 @@ def _continues(node: ast.AST, child: ast.AST) -> bool:
 class Walker:
     """Turns checked nodes into SymPy objects; lists become Python lists, tuples Python tuples."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, tree: ast.expr) -> None:
         import sympy as sp
 
         self._sp = sp
@@ -81,6 +80,8 @@ class Walker:
             "tau": 2 * sp.pi,
             "phi": sp.GoldenRatio,
         }
+        if not _is_index("i", tree):
+            self._constants["i"] = sp.I
         self._units = False
         self._comparisons: dict[type[ast.cmpop], Callable[..., Any]] = {
             ast.Eq: sp.Eq,
@@ -113,7 +114,7 @@ class Walker:
             case ast.List():
                 return [self.value(item) for item in node.elts]
             case _:
-                raise Refusal("Only numbers, names, + - * / ^ %, comparisons, brackets and known functions are allowed.")
+                raise Refusal("Only numbers, names, signs, comparisons, brackets and known functions are allowed.")
 
     def _constant(self, node: ast.Constant) -> Any:
         given = node.value
@@ -203,9 +204,8 @@ class Walker:
         return bounded(function.call(*arguments))
 
     def _unknown(self, name: str, arguments: list[ast.expr]) -> Any:
-        if name not in _UNKNOWN_FUNCTIONS:
-            known = ", ".join(sorted(self._functions)[:0] or ["solve", "diff", "integrate", "limit", "Matrix", "N"])
-            raise Refusal(f"There is no function {name[:40]!r}; there are {known} and many more.")
+        if name not in UNKNOWN_FUNCTIONS:
+            raise Refusal(f"There is no function {name[:40]!r}; try solve, diff, integrate, limit, Matrix, N, sqrt …")
         if len(arguments) != 1:
             raise Refusal(f"{name} is taken for an unknown function of one variable, as in {name}(x).")
         return self._sp.Function(name)(self._scalar(arguments[0]))
@@ -218,6 +218,24 @@ class Walker:
         self._units = False
         start, end = arguments[1].col_offset, arguments[1].end_col_offset
         return convert(quantity, target, self._source[start:end].decode())
+
+
+def has_variables(tree: ast.expr) -> bool:
+    """Whether a name stands for something unknown."""
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called}
+    return not names <= CONSTANTS | {"i"}
+
+
+def _is_index(name: str, tree: ast.expr) -> bool:
+    """Whether the name alone is an argument, as the i of (i, 1, 10)."""
+    places: list[ast.expr] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            places += node.args[1:]
+        elif isinstance(node, (ast.Tuple, ast.List)):
+            places += node.elts[:1]
+    return any(isinstance(place, ast.Name) and place.id == name for place in places)
 
 
 def _is_relation(value: Any) -> bool:

@@ -41,7 +41,7 @@ def _unicode_oddities(answer: Answer, fault: Fault) -> Answer:
 
 
 def _long_line(answer: Answer, fault: Fault) -> Answer:
-    return dataclasses.replace(answer, content=["x" * int(fault.get("mib", 1) * 1024 * 1024)])
+    return dataclasses.replace(answer, content=["x" * int(fault.get("mib", 1) * 1024 * 1024)], forever=True)
 
 
 def _tool_calls_spread(answer: Answer, fault: Fault) -> Answer:

@@ -68,8 +68,12 @@ def offered(call: Call) -> set[str]:
 
 def _results_since_last_user(messages: Messages) -> list[str]:
     results: list[str] = []
-    for message in reversed(messages):
+    for index in range(len(messages) - 1, -1, -1):
+        message = messages[index]
         if message["role"] == "user":
+            # A user message right behind results is an agent's nudge to answer now, not a new question.
+            if index and not results and messages[index - 1]["role"] == "tool":
+                continue
             break
         if message["role"] == "tool":
             results.append(_text(message))

@@ -182,7 +182,7 @@ class _Turn:
                 yield delta
 
     async def _send_whole(self, answer: Answer) -> None:
-        answer.forever = False
+        answer.forever = answer.forever and answer.endless is None
         shape = self._shape(answer)
         made = []
         for delta in self._deltas(answer):

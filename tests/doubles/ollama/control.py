@@ -16,6 +16,11 @@ PREFIX = "/__control/"
 
 async def handle(double: Double, request: Request, exchange: Exchange) -> None:
     """Answer 200 with a JSON value, or 400 with `{"error": …}` for a mistake in the test."""
+    if request.path == PREFIX + "reset":
+        # Leftovers of an earlier test must not hold a slot or the load lock of the next one.
+        for connection in list(double.connections):
+            if connection.is_busy and connection is not exchange.connection:
+                connection.transport.abort()
     try:
         body = json.loads(request.body) if request.body else None
         value = _answer(double, request.method, request.path.removeprefix(PREFIX), body)

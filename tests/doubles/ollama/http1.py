@@ -89,6 +89,10 @@ class Connection(asyncio.Protocol):
         self.closed = False
         self.on_lost: Callable[[], None] | None = None
 
+    @property
+    def is_busy(self) -> bool:
+        return self._task is not None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
@@ -158,13 +162,19 @@ class Connection(asyncio.Protocol):
 
     async def _serve(self, request: Request) -> None:
         exchange = Exchange(self, request)
+        broken = True
         try:
             await self._handler(request, exchange)
+            broken = False
         except ExchangeOver:
+            broken = False
             return
         finally:
             self._task = None
             self.on_lost = None
+            if broken:
+                # A mistake in a handler: the client must not wait for an answer that will never come.
+                self.transport.abort()
         if request.headers.get("connection", "").lower() == "close":
             self.transport.close()
         elif not self.closed:

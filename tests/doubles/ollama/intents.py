@@ -28,6 +28,7 @@ _TERM = r"[(\s]*(?:(?:sqrt|sin|cos|tan|log|exp|abs)\([^()]*\)|-?\d+(?:\.\d+)?)[)
 _EXPRESSION = re.compile(
     rf"{_TERM}(?:\s*(?:\*\*|[-+*/^])\s*{_TERM})+|(?:sqrt|sin|cos|tan|log|exp|abs)\([^()]*\d[^()]*\)"
 )
+_QUESTION = re.compile(r"^(?:question|query|request|task)\s*:\s*(\S.*)$", re.IGNORECASE | re.MULTILINE)
 _SPLIT = re.compile(r"\s+and\s+|\s*;\s*", re.IGNORECASE)
 
 
@@ -75,11 +76,18 @@ def asks_for_documents(text: str) -> bool:
     return _DOCUMENTS.search(text) is not None
 
 
+def question_in(text: str) -> str:
+    """What follows the last `Question:` (or Query, Request, Task) that begins a line, else the whole text."""
+    found = _QUESTION.findall(text)
+    return str(found[-1]).strip() if found else text
+
+
 def wanted_calls(text: str, offered: set[str]) -> list[Wanted]:
     """The calls for one turn: all markers, else arithmetic, else retrieval, each only when its tool is offered."""
     marked = markers(text)
     if marked:
         return marked
+    text = question_in(text)
     expression = expression_in(text) if MATH_TOOL in offered else None
     if expression is not None:
         return [Wanted(MATH_TOOL, {"expression": expression}, text)]
@@ -94,4 +102,4 @@ def wanted_parts(text: str) -> list[Wanted]:
     if marked:
         return marked
     everything = {MATH_TOOL, RETRIEVAL_TOOL}
-    return [call for part in _SPLIT.split(text) for call in wanted_calls(part.strip(" ?.!"), everything)]
+    return [call for part in _SPLIT.split(question_in(text)) for call in wanted_calls(part.strip(" ?.!"), everything)]

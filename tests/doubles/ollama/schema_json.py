@@ -155,7 +155,7 @@ def _piece(code: Any, argument: Any) -> str:
         return chr(int(argument))
     if name in ("MAX_REPEAT", "MIN_REPEAT"):
         low, high, inner = argument
-        times = max(low, min(1, int(high)))
+        times: int = max(low, min(1, int(high)))
         return "".join(_piece(*item) for item in inner) * times
     if name == "SUBPATTERN":
         return "".join(_piece(*item) for item in argument[-1])

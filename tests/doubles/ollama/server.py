@@ -121,5 +121,9 @@ async def serve(host: str, port: int, ready: Callable[[str], None]) -> None:
     actual = server.sockets[0].getsockname()[1]
     ready(f"http://{host}:{actual}")
     async with server:
-        with contextlib.suppress(asyncio.CancelledError):
-            await server.serve_forever()
+        try:
+            with contextlib.suppress(asyncio.CancelledError):
+                await server.serve_forever()
+        finally:
+            for connection in list(application.double.connections):
+                connection.transport.abort()

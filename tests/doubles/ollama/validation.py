@@ -77,6 +77,8 @@ def read_chat(raw: bytes, installed: Installed, profile: Profile, stream_default
     call = _call(body, record, name, profile, stream_default)
     call.messages = [dict(message, role=message.get("role", "").lower()) for message in body.get("messages", [])]
     call.tools = body.get("tools", [])
+    if record.system and call.messages and call.messages[0]["role"] != "system":
+        call.messages.insert(0, {"role": "system", "content": record.system})
     if not call.only_unloads:
         _check_capabilities(call, body, profile, verb="chat")
     return call

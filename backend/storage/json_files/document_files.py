@@ -1,0 +1,186 @@
+"""What is known of an owner's documents: reading, writing and remembering the metadata, and the pages. Blocking."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from backend.models.documents import Document, PageText
+from backend.models.errors import StorageFailed
+from backend.storage.json_files.append_log import decode_line, encode_line
+from backend.storage.json_files.atomic import (
+    ABSENT,
+    Mark,
+    Unreadable,
+    files_in,
+    is_settled,
+    mark_at,
+    mark_of,
+    open_regular,
+    read_file,
+    sync_folder,
+    write_atomic,
+)
+from backend.storage.json_files.damages import Damages, belongs_to
+from backend.storage.json_files.upload import Upload
+from backend.utils.ids import is_safe_id
+
+META_SUFFIX = ".json"
+TEXT_SUFFIX = ".text.jsonl"
+VERSION = 1
+_PAGES_BYTES = 262_144
+
+
+class DocumentFormat:
+    """Metadata as indented JSON."""
+
+    def __init__(self) -> None:
+        from pydantic import TypeAdapter
+
+        self._document: Callable[[Any], Document] = TypeAdapter(Document).validate_python
+
+    def write(self, path: Path, document: Document) -> None:
+        data = {"version": VERSION, **asdict(document)}
+        write_atomic(path, orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n")
+
+    def read(self, path: Path) -> Document:
+        """Raises FileNotFoundError, Unreadable; StorageFailed for a file from a newer version."""
+        try:
+            data = orjson.loads(read_file(path))
+            version = data.get("version") if isinstance(data, dict) else None
+            if not isinstance(version, int):
+                raise Unreadable("not our form")
+            if version > VERSION:
+                raise StorageFailed("This document was stored by a newer Hearth; update this one.")
+            document = self._document(data)
+        except ValueError:
+            raise Unreadable("not JSON, or not our form") from None
+        if document.file_id != path.name.removesuffix(META_SUFFIX):
+            raise Unreadable("it describes another document")
+        return document
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """An owner's documents as the folder was at `mark`; never changed, only replaced."""
+
+    mark: Mark = ABSENT
+    documents: Mapping[str, Document] = field(default_factory=dict)
+    marks: Mapping[str, Mark] = field(default_factory=dict)
+    newest: tuple[Document, ...] = ()
+    ready_names: tuple[str, ...] = ()
+
+    def with_bytes(self, sha256: str) -> Document | None:
+        return next((document for document in self.newest if document.sha256 == sha256), None)
+
+
+def is_current(folder: Path, shelf: Shelf) -> bool:
+    """Whether the folder is as it was; costs one stat. Every change of metadata is a rename, which shows there."""
+    return mark_at(folder) == shelf.mark
+
+
+def look_at(folder: Path, before: Shelf | None, form: DocumentFormat, damages: Damages) -> Shelf:
+    """Read what changed since `before`. One file that cannot be read never hides the others."""
+    known = before or Shelf()
+    folder_mark = mark_at(folder)
+    documents: dict[str, Document] = {}
+    marks: dict[str, Mark] = {}
+    for file_id, status in files_in(folder, META_SUFFIX):
+        mark = mark_of(status)
+        if known.marks.get(file_id) == mark:
+            documents[file_id] = known.documents[file_id]
+        elif (document := _read(folder / f"{file_id}{META_SUFFIX}", mark, form, damages)) is not None:
+            documents[file_id] = document
+        else:
+            continue
+        if is_settled(mark):
+            marks[file_id] = mark
+    newest = tuple(sorted(documents.values(), key=lambda document: document.created_at, reverse=True))
+    ready = tuple(document.filename for document in newest if document.status == "ready")
+    return Shelf(folder_mark if is_settled(folder_mark) else ABSENT, documents, marks, newest, ready)
+
+
+def _read(path: Path, mark: Mark, form: DocumentFormat, damages: Damages) -> Document | None:
+    try:
+        return form.read(path)
+    except (FileNotFoundError, StorageFailed):
+        return None
+    except Unreadable as reason:
+        if mark_at(path) == mark:  # and not replaced by something good meanwhile
+            damages.set_aside(path, f"what is known of a document could not be read ({reason})")
+        return None
+
+
+def remove_document(content: Path) -> None:
+    """Remove every file of a document. What is known of it goes last: a crash leaves it there to be deleted again."""
+    folder, file_id = content.parent, content.name
+    meta, text = f"{file_id}{META_SUFFIX}", f"{file_id}{TEXT_SUFFIX}"
+    set_aside = [
+        other.name
+        for other in folder.glob(f"{file_id}.*")
+        if any(belongs_to(other.name, name) for name in (file_id, meta, text))
+    ]
+    for name in [file_id, text, *set_aside, meta]:
+        (folder / name).unlink(missing_ok=True)
+    sync_folder(folder)
+
+
+def set_orphans_aside(folder: Path, damages: Damages) -> None:
+    """Put away bytes of which nothing is known: a crash in the middle of an upload. Needs the folder's lock."""
+    names = {path.name for path in folder.iterdir()}
+    for name in names:
+        content = folder / name
+        if not is_safe_id(name) or not content.is_file() or f"{name}{META_SUFFIX}" in names:
+            continue
+        if any(belongs_to(other, f"{name}{META_SUFFIX}") for other in names):
+            continue  # what was known of it is itself set aside and may be restored
+        damages.set_aside(content, "nothing is known of an uploaded file")
+
+
+# ---- pages ----------------------------------------------------------------------------------------
+
+
+def write_pages(upload: Upload, pages: Iterable[PageText]) -> None:
+    """Write pages as JSON lines to a file that has no place yet."""
+    upload.open()
+    waiting = bytearray()
+    for page in pages:
+        waiting += encode_line({"number": page.number, "text": page.text})
+        if len(waiting) >= _PAGES_BYTES:
+            upload.write(bytes(waiting))
+            waiting.clear()
+    upload.write(bytes(waiting))
+    upload.sync()
+
+
+def read_page(path: Path, number: int | None, damages: Damages) -> PageText | None:
+    """One page, the first when `number` is None; None when there is none. Reads no further than that page."""
+    try:
+        handle = open_regular(path)
+    except FileNotFoundError:
+        return None
+    except Unreadable as reason:
+        damages.set_aside(path, f"the pages of a document could not be opened ({reason})")
+        return None
+    with os.fdopen(handle, "rb") as file:
+        for raw in file:
+            record = decode_line(raw.rstrip(b"\n")).record
+            page = None if record is None else _page(record)
+            if page is None:
+                damages.set_aside(path, "the pages of a document could not be read")
+                return None
+            if number is None or page.number == number:
+                return page
+    return None
+
+
+def _page(record: Mapping[str, Any]) -> PageText | None:
+    number, text = record.get("number"), record.get("text")
+    if not isinstance(text, str) or not (number is None or isinstance(number, int)):
+        return None
+    return PageText(number, text)

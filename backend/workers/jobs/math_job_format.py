@@ -1,0 +1,215 @@
+"""Results as people read them: exact, numeric and LaTeX."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from backend.workers.jobs.math_job_solve import Always, Region, Solutions, place
+from backend.workers.jobs.math_job_units import Measure
+
+MAX_LATEX_CHARS = 5000
+DIGITS = 15
+LONG_INTEGER = 10**15
+MAX_READABLE_CHARS = 45
+_POWER = re.compile(r"\*\*")
+
+
+def describe(value: Any, *, decimals: bool) -> dict[str, Any]:
+    """`exact`, `numeric` (None where it would say the same), `latex`, and `sign`: what stands before the result.
+
+    With `decimals`, fractions that end as decimals are written so.
+    """
+    import sympy as sp
+
+    match value:
+        case Solutions():
+            return _solutions(value)
+        case Always():
+            return _made("true for every value", None, r"\text{true for every value}", "→")
+        case Region():
+            text = _region(value.values, value.symbol.name)
+            return _made(text, None, sp.latex(value.values), "→")
+        case Measure():
+            return _measure(value)
+        case dict():
+            return _dictionary(value)
+        case list() | tuple():
+            return _sequence(list(value), decimals)
+    if value in (sp.true, sp.false):
+        return _made(str(value).lower(), None, rf"\text{{{str(value).lower()}}}", "is")
+    if isinstance(value, sp.Eq):
+        return _made(f"{write(value.lhs)} = {write(value.rhs)}", None, _latex(value), "→")
+    if getattr(value, "is_Matrix", False):
+        return _made(_matrix(value, write), _matrix_numeric(value), _latex(value))
+    exact = _decimal(value) if decimals else None
+    return _made(exact or write(value), None if exact else approximate(value), _latex(value))
+
+
+def _made(exact: str, numeric: str | None, latex: str, sign: str = "=") -> dict[str, Any]:
+    return {"exact": exact, "numeric": numeric if numeric != exact else None, "latex": latex, "sign": sign}
+
+
+def write(value: Any) -> str:
+    """SymPy's text with ^ for powers; floats without trailing zeros."""
+    import sympy as sp
+
+    if isinstance(value, sp.Float):
+        return _float(value)
+    if getattr(value, "is_Matrix", False):
+        return _matrix(value, write)
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(write(each) for each in value) + "]"
+    return _POWER.sub("^", str(value))
+
+
+def _float(value: Any) -> str:
+    text = str(value)
+    mantissa, mark, exponent = text.partition("e")
+    if "." in mantissa:
+        mantissa = mantissa.rstrip("0").rstrip(".")
+    return mantissa + mark + exponent
+
+
+def approximate(value: Any, digits: int = DIGITS) -> str | None:
+    """The value as a decimal; None for what is no number, is a whole number already, or cannot be computed."""
+    import sympy as sp
+
+    if not getattr(value, "is_number", False) or value.is_infinite or isinstance(value, sp.Float):
+        return None
+    if all(part.is_Integer and abs(part) < LONG_INTEGER for part in value.as_real_imag()):
+        return None
+    try:
+        number = sp.N(value, digits, chop=True)
+    except (ValueError, TypeError, ArithmeticError, NotImplementedError):
+        return None
+    if not number.is_number or number.has(sp.nan, sp.Integral, sp.Sum, sp.Product):
+        return None
+    return complex_text(number)
+
+
+def complex_text(number: Any) -> str:
+    """A real or complex float as `1.5 - 2*I`."""
+    real, imaginary = number.as_real_imag()
+    if imaginary == 0:
+        return _float(real)
+    sign = "-" if imaginary < 0 else "+"
+    head = f"{_float(real)} {sign} " if real != 0 else ("-" if sign == "-" else "")
+    size = _float(abs(imaginary))
+    return f"{head}{'' if size == '1' else size + '*'}I"
+
+
+def _decimal(value: Any) -> str | None:
+    """A fraction that ends within 15 places, as a decimal."""
+    if not getattr(value, "is_Rational", False) or value.is_Integer:
+        return None
+    p, q = int(value.p), int(value.q)
+    places = next((n for n in range(1, DIGITS + 1) if 10**n % q == 0), None)
+    if places is None:
+        return None
+    digits = str(abs(p) * 10**places // q).rjust(places + 1, "0")
+    return f"{'-' if p < 0 else ''}{digits[:-places]}.{digits[-places:]}"
+
+
+def _latex(value: Any) -> str:
+    import sympy as sp
+
+    if getattr(value, "is_Rational", False) and max(abs(int(value.p)), int(value.q)).bit_length() > 4 * MAX_LATEX_CHARS:
+        return ""
+    text = str(sp.latex(value))
+    return text if len(text) <= MAX_LATEX_CHARS else ""
+
+
+def _matrix(value: Any, cell: Any) -> str:
+    rows = ["[" + ", ".join(cell(each) for each in value.row(i)) + "]" for i in range(value.rows)]
+    return "[" + ", ".join(rows) + "]"
+
+
+def _matrix_numeric(value: Any) -> str | None:
+    if not all(each.is_number for each in value) or all(each.is_Integer for each in value):
+        return None
+    return _matrix(value, lambda each: approximate(each, 10) or write(each))
+
+
+def _solutions(value: Solutions) -> dict[str, Any]:
+    import sympy as sp
+
+    exact = " or ".join(", ".join(f"{s} {_value(v)}" for s, v in each) for each in value.found)
+    if not value.exact:
+        found = " or ".join(", ".join(f"{s} ≈ {complex_text(v)}" for s, v in each) for each in value.found)
+        return _made(found, None, found.replace("≈", r"\approx"), "→")
+    numbers = [v for each in value.found for _, v in each]
+    numeric = None
+    if "≈" not in exact and all(v.is_number for v in numbers) and any(approximate(v) for v in numbers):
+        numeric = " or ".join(", ".join(f"{s} = {approximate(v) or write(v)}" for s, v in each) for each in value.found)
+    latex = r" \lor ".join(", ".join(f"{sp.latex(s)} = {_latex(v)}" for s, v in each) for each in value.found)
+    return _made(exact, numeric, latex, "→")
+
+
+def _value(value: Any) -> str:
+    """The sign and a solution; one without a formula, or with one too long to read, as a decimal."""
+    import sympy as sp
+
+    text = write(value)
+    if value.is_number and (value.has(sp.CRootOf) or len(text) > MAX_READABLE_CHARS):
+        return f"≈ {approximate(value) or text}"
+    return f"= {text}"
+
+
+def _region(values: Any, name: str) -> str:
+    import sympy as sp
+
+    if values == sp.S.EmptySet:
+        return "no solution"
+    if values == sp.S.Reals:
+        return f"every real {name}"
+    if isinstance(values, sp.Union):
+        parts = sorted(values.args, key=lambda part: float(part.inf) if part.inf.is_number else 0.0)
+        return " or ".join(_region(part, name) for part in parts)
+    if isinstance(values, sp.FiniteSet):
+        return " or ".join(f"{name} = {write(each)}" for each in sorted(values.args, key=float))
+    if isinstance(values, sp.Interval):
+        low, high = write(values.start), write(values.end)
+        below, above = "<" if values.left_open else "<=", "<" if values.right_open else "<="
+        if values.start == -sp.oo:
+            return f"{name} {above} {high}"
+        if values.end == sp.oo:
+            return f"{name} {'>' if values.left_open else '>='} {low}"
+        return f"{low} {below} {name} {above} {high}"
+    return write(values)
+
+
+def _measure(value: Measure) -> dict[str, Any]:
+    exact = _decimal(value.amount)
+    numeric = None if exact else approximate(value.amount)
+    latex = f"{_latex(value.amount)}\\ \\mathrm{{{value.unit}}}"
+    return _made(
+        f"{exact or write(value.amount)} {value.unit}", None if numeric is None else f"{numeric} {value.unit}", latex
+    )
+
+
+def _dictionary(value: dict[Any, Any]) -> dict[str, Any]:
+    """Prime factors as a product, eigenvalues with how often they occur."""
+    if _is_factorisation(value):
+        text = " * ".join(f"{key}^{n}" if n > 1 else f"{key}" for key, n in sorted(value.items()))
+        return _made(text, None, text.replace("*", r"\cdot"))
+    value = dict(sorted(value.items(), key=lambda item: place(item[0])))
+    parts = [f"{write(key)}" + (f" ({n} times)" if n > 1 else "") for key, n in value.items()]
+    numbers = [approximate(key) for key in value]
+    numeric = ", ".join(n or write(key) for n, key in zip(numbers, value, strict=True)) if any(numbers) else None
+    return _made(", ".join(parts), numeric, ", ".join(_latex(key) for key in value))
+
+
+def _is_factorisation(value: dict[Any, Any]) -> bool:
+    import sympy as sp
+
+    return all(key.is_Integer and (key == -1 or sp.isprime(int(key))) for key in value)
+
+
+def _sequence(values: list[Any], decimals: bool) -> dict[str, Any]:
+    parts = [describe(each, decimals=decimals) for each in values]
+    numeric = None
+    if any(part["numeric"] for part in parts):
+        numeric = "[" + ", ".join(part["numeric"] or part["exact"] for part in parts) + "]"
+    latex = r"\left[" + ", ".join(part["latex"] for part in parts) + r"\right]"
+    return _made("[" + ", ".join(part["exact"] for part in parts) + "]", numeric, latex)

@@ -1,0 +1,90 @@
+// The life of a request: from the question to an answer that is complete, stopped or failed.
+
+import { ApiError } from "./api.js";
+import { addAnswer, applyChunk, endAnswer, messagesFor, newExchange } from "./state.js";
+
+/**
+ * `hooks`: `onAdded(exchange)`, `onSwapped(exchange)`, `onRemoved(exchange)`, `onGrowing(session, exchange)`,
+ * `onStarted(session)`, `onEnded(session, exchange, answer)`, `onNamed(session)` once the server has told the id,
+ * `onUnanswered(text)` with a question that was never taken, `onUnreachable()`.
+ */
+export class Asking {
+  constructor(state, api, hooks) {
+    this.state = state;
+    this.api = api;
+    this.hooks = hooks;
+  }
+
+  send(text) {
+    const { session } = this.state;
+    const exchange = newExchange(text, Date.now() / 1000);
+    session.exchanges.push(exchange);
+    session.title ||= text.replace(/\s+/g, " ").slice(0, 60);
+    addAnswer(exchange);
+    this.hooks.onAdded(exchange);
+    return this.#run(session, exchange);
+  }
+
+  again(exchange) {
+    const { session } = this.state;
+    if (session.stream) return undefined;
+    addAnswer(exchange);
+    this.hooks.onSwapped(exchange);
+    return this.#run(session, exchange);
+  }
+
+  async #run(session, exchange) {
+    const answer = exchange.answers.at(-1);
+    const controller = (session.stream = new AbortController());
+    answer.startedAt = Date.now();
+    this.hooks.onStarted(session);
+    try {
+      const { sessionId, chunks } = await this.api.chat(this.#body(session, exchange), controller.signal);
+      this.#name(session, sessionId);
+      for await (const chunk of chunks) {
+        this.#name(session, chunk.choices?.[0]?.delta?.hearth?.session_id);
+        applyChunk(answer, chunk, Date.now());
+        this.hooks.onGrowing(session, exchange);
+      }
+      endAnswer(answer, "complete", { now: Date.now() });
+    } catch (error) {
+      this.#settle(session, exchange, answer, error);
+    } finally {
+      session.stream = null;
+      this.hooks.onEnded(session, exchange, answer);
+    }
+  }
+
+  #body(session, exchange) {
+    const { model, agent } = this.state;
+    const body = { model, messages: messagesFor(session, exchange) };
+    if (session.id) body.session_id = session.id;
+    // Left out for `auto`, so that a model id which fixes the way keeps its meaning.
+    if (agent !== "auto") body.agent = agent;
+    return body;
+  }
+
+  #name(session, id) {
+    if (!id || session.id === id) return;
+    session.id = id;
+    this.hooks.onNamed(session);
+  }
+
+  #settle(session, exchange, answer, error) {
+    const now = Date.now();
+    if (error.name === "AbortError") return endAnswer(answer, "stopped", { now });
+    if (error instanceof ApiError && error.status === 401) return this.#giveBack(session, exchange);
+    if (error instanceof ApiError && error.status === 0) this.hooks.onUnreachable();
+    return endAnswer(answer, "failed", { error: error.message || "Something went wrong. Try again.", now });
+  }
+
+  /** Signed out before it was asked: the text goes back to where it was typed. */
+  #giveBack(session, exchange) {
+    exchange.answers.pop();
+    exchange.shown = exchange.answers.length - 1;
+    if (exchange.answers.length) return this.hooks.onSwapped(exchange);
+    session.exchanges = session.exchanges.filter((each) => each !== exchange);
+    this.hooks.onRemoved(exchange);
+    return this.hooks.onUnanswered(exchange.question);
+  }
+}
