@@ -37,6 +37,7 @@ fix: $(VENV)/.installed-test
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.streaming
 
 clean:

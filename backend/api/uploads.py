@@ -59,6 +59,7 @@ class MultipartReader:
                 "on_headers_finished": self._on_headers_finished,
                 "on_end": self._on_end,
             },
+            max_header_size=MAX_PART_HEADER_BYTES,
         )
 
     async def next_part(self) -> Upload | None:
@@ -110,15 +111,9 @@ class MultipartReader:
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._header_name += data[start:end]
-        self._bound_headers()
 
     def _on_header_value(self, data: bytes, start: int, end: int) -> None:
         self._header_value += data[start:end]
-        self._bound_headers()
-
-    def _bound_headers(self) -> None:
-        if len(self._header_name) + len(self._header_value) > MAX_PART_HEADER_BYTES:
-            raise InvalidRequest("A part's headers are too large.", code="invalid_value")
 
     def _on_header_end(self) -> None:
         self._headers[self._header_name.lower()] = self._header_value

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Hashable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypedDict, cast
 
 import orjson
 
@@ -167,7 +167,7 @@ class _Run:
             with tracing_context(enabled=False):
                 async with asyncio.timeout(self.context.seconds_left() - self.meter.reserve_s):
                     final = await build_graph(self).ainvoke(self.state, limit)  # type: ignore[call-overload]
-            self.state = PlanState(**final)
+            self.state = cast(PlanState, final)
         except TimeoutError:
             self.out_of_time = True
             self.state.update(_sorted(self.findings))

@@ -14,13 +14,12 @@ from backend.models.errors import HearthError
 from backend.models.messages import Message, Route
 from backend.models.run import RunContext
 from backend.models.tools import ToolSpec
+from backend.utils.follow_ups import complete_follow_up, is_follow_up
 from backend.utils.language import content_words
 from backend.utils.query_text import (
     compared,
-    complete_follow_up,
     find_tool_name,
     has_inline_data,
-    is_follow_up,
     is_greeting,
     is_question,
     is_request,

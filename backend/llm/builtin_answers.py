@@ -61,6 +61,9 @@ class AnswerWriter:
             return _rendered(_decoded(found.content), found.content.strip()) or self._say("empty", tool=found.name)
         if found.result.sources:
             return await self._from_passages(found, question)
+        empty = _empty_search(found.result.data)
+        if empty:
+            return self._say(empty, question=_short(question))
         text = _rendered(found.result.data, found.result.text.strip())
         return self._limited(text) if text else self._say("empty", tool=found.name)
 
@@ -96,6 +99,15 @@ def cited(chosen: Sequence[Passage]) -> str:
         same_next = i + 1 < len(chosen) and chosen[i + 1].marker == passage.marker
         out.append(text if same_next and text[-1:] in ".!?" else f"{text} [{passage.marker}]")
     return " ".join(out)
+
+
+def _empty_search(data: Any) -> str | None:
+    """The phrase for a search that found nothing, told by its data; None for any other result."""
+    if isinstance(data, Mapping):
+        for key, says in (("hits", "not_found"), ("results", "nothing_found")):
+            if data.get(key) == []:
+                return says
+    return None
 
 
 def _question_of(result: Result, query: str) -> str:

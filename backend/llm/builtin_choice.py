@@ -9,13 +9,12 @@ from typing import Any
 
 from backend.llm.builtin_turn import Result, single_value
 from backend.models.tools import ToolSpec
+from backend.utils.follow_ups import complete_follow_up, is_follow_up
 from backend.utils.query_text import (
     Part,
     compared,
-    complete_follow_up,
     find_tool_name,
     has_inline_data,
-    is_follow_up,
     is_request,
     numbers,
     put_value,

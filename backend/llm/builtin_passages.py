@@ -20,7 +20,7 @@ MAX_SENTENCES = 3
 MAX_EMBEDDED = 48
 """Sentences compared by meaning; the best by words go first."""
 MAX_SENTENCE_CHARS = 320
-SAME_MEANING = 0.55
+SAME_MEANING = 0.53
 """Cosine at which a sentence answers even without a common word (MiniLM; unrelated pairs stay below 0.3)."""
 NEAR_MEANING = 0.35
 GOOD_COVERAGE = 0.5

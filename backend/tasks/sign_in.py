@@ -11,7 +11,16 @@ from backend.models.accounts import ApiKey, User, UserRole
 from backend.models.errors import InvalidRequest, NotFound, NotSignedIn, TooManyRequests
 from backend.models.run import SERVER, Owner
 from backend.storage.stores import Stores
-from backend.utils import auth
+from backend.utils.auth import (
+    DUMMY_HASH,
+    check_password_rules,
+    hash_key,
+    hash_password,
+    new_access_token,
+    new_api_key,
+    read_access_token,
+    verify_password,
+)
 from backend.utils.ids import new_id
 
 FREE_FAILURES = 5
@@ -108,25 +117,25 @@ class SignIn:
         self._by_account.check(account, now)
         self._by_address.check(address, now)
         user = await self._users.find_user(SERVER, username)
-        stored = user.password_hash if user is not None else auth.DUMMY_HASH
+        stored = user.password_hash if user is not None else DUMMY_HASH
         async with self._hashing:
-            right = await asyncio.to_thread(auth.verify_password, password, stored)
+            right = await asyncio.to_thread(verify_password, password, stored)
         if user is None or not right or user.disabled:
             self._by_account.fail(account, now)
             self._by_address.fail(address, now)
             raise NotSignedIn("The user name or the password is wrong.", code="invalid_credentials")
         self._by_account.clear(account)
-        return user, auth.new_access_token(user, self._key, self._hours, time.time())
+        return user, new_access_token(user, self._key, self._hours, time.time())
 
     async def identify(self, credential: str) -> Identity:
         """The caller behind an `Authorization: Bearer` value. Raises NotSignedIn."""
         if credential.startswith("sk-"):
-            found = await self._users.user_of_key(SERVER, auth.hash_key(credential))
+            found = await self._users.user_of_key(SERVER, hash_key(credential))
             if found is None:
                 raise NotSignedIn("The API key is not valid: make one on the page or with `keys create`.")
             user, key = found
             return Identity(user, key=key)
-        claims = auth.read_access_token(credential, self._key, time.time())
+        claims = read_access_token(credential, self._key, time.time())
         try:
             user = await self._users.get_user(SERVER, claims.user_id)
         except NotFound:
@@ -144,14 +153,14 @@ class SignIn:
 
     async def create_user(self, username: str, password: str, role: UserRole) -> User:
         """Raises InvalidRequest for a weak password or a bad name, Conflict when the name is taken."""
-        auth.check_password_rules(password)
+        check_password_rules(password)
         async with self._hashing:
-            hashed = await asyncio.to_thread(auth.hash_password, password)
+            hashed = await asyncio.to_thread(hash_password, password)
         return await self._users.add_user(SERVER, username, hashed, role)
 
     async def create_key(self, owner: Owner, name: str = "") -> tuple[ApiKey, str]:
         """A new API key and its text, which is stored nowhere."""
-        text, key_hash, prefix = auth.new_api_key()
+        text, key_hash, prefix = new_api_key()
         key = ApiKey(new_id(), owner.user, name or "key", prefix, key_hash, time.time())
         await self._users.add_key(owner, key)
         return key, text

@@ -57,7 +57,8 @@ _MATH = re.compile(
 )
 _SMALL_TALK = re.compile(
     r"^\W*(?:(?:hi|hello|hey|hallo|bonjour|hola|ciao)\b\W*)?(?:how are (?:you|things)|how do you do|"
-    r"who (?:are|made) you|what(?:'s| is) (?:up|your name)|what are you|what can you do|are you (?:an? )?(?:ai|bot|human|real|there)|"
+    r"who (?:are|made) you|"
+    r"what(?:'s| is) (?:up|your name)|what are you|what can you do|are you (?:an? )?(?:ai|bot|human|real|there)|"
     r"wie geht|wer bist|was (?:bist|kannst) du|wie hei(?:ß|ss)t du|ça va|comment (?:ça va|vas|allez|tu t)|qui es|"
     r"que peux|qué tal|cómo (?:estás|te llamas)|quién eres|qué puedes|come (?:stai|va|ti chiami)|chi sei|cosa puoi)",
     re.IGNORECASE,

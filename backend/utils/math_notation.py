@@ -98,8 +98,10 @@ def to_python(text: str) -> str:
     tokens = _tokens(_plain(text))
     if not tokens:
         raise NotationError("The expression is empty; give something like 2+3*4.")
-    tokens = _primes(tokens)
-    return _join(_spell(_bars(tokens)))
+    try:
+        return _join(_spell(_bars(_primes(tokens))))
+    except RecursionError:
+        raise NotationError("The expression is nested too deeply; split it.") from None
 
 
 def _plain(text: str) -> str:

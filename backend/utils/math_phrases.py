@@ -12,27 +12,33 @@ _THE = r"(?:the |die |das |den |der |la |le |les |l'|el |los |las )?"
 LEADS = re.compile(
     r"^(?:please|bitte|kindly|hey|hi|hello|hallo|bonjour|hola|ok|so|now|and|also|then|und|et|y|dann|puis|luego"
     r"|s'il (?:te|vous) plaît|por favor|tell me|sag mir|dis-moi|dime|i need to|i want to|help me(?: to)?|let's"
-    r"|(?:can|could|would|will) you(?: please)?|kannst du(?: mir)?(?: bitte)?|könn(?:te|ten|test|en) (?:du|sie)(?: bitte)?"
+    r"|(?:can|could|would|will) you(?: please)?|kannst du(?: mir)?(?: bitte)?|könn(?:te|ten|test|en) (?:du"
+    r"|sie)(?: bitte)?"
     r"|peux-tu|pouvez-vous|puedes|podrías|use the calculator(?: to| and)?|do the math:?)[\s,:]+",
     re.IGNORECASE,
 )
 """Polite beginnings without meaning; stripped as often as they occur."""
 
 CUES = re.compile(
-    r"^(?:what(?:'s| is| are| does| would be| do you get for)|whats|how much (?:is|are|does)|how many (?:is|are)|calculate|compute"
+    r"^(?:what(?:'s| is| are| does| would be| do you get for)|whats|how much (?:is|are|does)|how many (?:is"
+    r"|are)|calculate|compute"
     r"|evaluate|work out|find|determine|give me|show me|what will be|result of"
-    r"|berechne|rechne(?: mir)?|berechnen sie|was (?:ist|sind|ergibt|macht|gibt)|wie ?viel (?:ist|sind|ergibt|macht|gibt)"
+    r"|berechne|rechne(?: mir)?|berechnen sie|was (?:ist|sind|ergibt|macht|gibt)|wie ?viel (?:ist|sind|ergibt"
+    r"|macht|gibt)"
     r"|bestimme|ermittle|finde|wie (?:groß|hoch) ist"
-    r"|combien (?:font|fait|vaut|valent|est)|calcule[rz]?|que (?:vaut|font|fait)|quel(?:le)? est|quels? sont|quelles sont"
+    r"|combien (?:font|fait|vaut|valent|est)|calcule[rz]?|que (?:vaut|font|fait)|quel(?:le)? est|quels? sont"
+    r"|quelles sont"
     r"|trouve[rz]?|détermine[rz]?|évalue[rz]?"
-    r"|cuánto (?:es|son|da|vale|hace)|cuanto (?:es|son|da|vale)|calcula(?:r)?|calcule|qué es|cuál es|cuáles son|encuentra|halla(?:r)?"
-    r"|determina(?:r)?|evalúa|evalua)\b[\s:,]*(?:¿\s*)?(?:the value of |the result of |den wert von |la valeur de |el valor de )?",
+    r"|cuánto (?:es|son|da|vale|hace)|cuanto (?:es|son|da|vale)|calcula(?:r)?|calcule|qué es|cuál es|cuáles son"
+    r"|encuentra|halla(?:r)?"
+    r"|determina(?:r)?|evalúa|evalua)\b[\s:,]*(?:¿\s*)?(?:the value of |the result of |den wert von "
+    r"|la valeur de |el valor de )?",
     re.IGNORECASE,
 )
 """Beginnings that ask for a value."""
 
 TAILS = re.compile(
-    r"[\s,]*(?:\?|!|please|bitte|por favor|s'il (?:te|vous) plaît|exactly|equal(?:s| to)?|as a decimal|for me|=)+\s*$"
+    r"[\s,]*(?:\?|please|bitte|por favor|s'il (?:te|vous) plaît|exactly|equal(?:s| to)?|as a decimal|for me|=)+\s*$"
     r"|(?<=[\w)])\.$",
     re.IGNORECASE,
 )
@@ -67,7 +73,8 @@ OPERATORS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"times|multiplied (?:by|with)|mal|multipliziert mit|fois|multiplié par|por|multiplicado por", "*"),
         (r"divided by|over|geteilt durch|dividiert durch|durch|divisé par|sur|dividido (?:por|entre)|entre", "/"),
         (
-            r"to the power(?: of)?|raised to(?: the power(?: of)?)?|hoch|(?:à la )?puissance|exposant|elevado a(?: la)?",
+            r"to the power(?: of)?|raised to(?: the power(?: of)?)?|hoch|(?:à la )?puissance|exposant"
+            r"|elevado a(?: la)?",
             "^",
         ),
         (r"modulo|mod", "%"),
@@ -81,10 +88,11 @@ SUFFIXES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"squared|zum quadrat|im quadrat|au carré|al cuadrado", "^2"),
         (r"cubed|hoch drei|au cube|al cubo", "^3"),
         (r"factorial|fakultät|factorielle", "!"),
-        (r"percent|per cent|prozent|pour ?cents?|por ciento", "%"),
     )
 )
 """Words after one operand."""
+
+PERCENT = re.compile(r"(?<=\d)\s*(?:percent|per cent|prozent|pour ?cents?|por ciento)\b", re.IGNORECASE)
 
 INFINITY = re.compile(r"\b(?:plus )?(?:infinity|unendlich|l'infini|infini|el infinito|infinito)\b", re.IGNORECASE)
 
@@ -93,12 +101,19 @@ _AND = r"\s*(?:,\s*(?:and|und|et|y)|,|\band\b|\bund\b|\bet\b|\by\b|&)\s*"
 LIST_AND = re.compile(_AND, re.IGNORECASE)
 
 _LIST = r"(?P<list>[-\d.\s,;]+(?:(?:and|und|et|y|,)\s*-?[\d.]+)*)"
-_BY = r"(?:\s+(?:with respect to|w\.?r\.?t\.?|for|nach|par rapport à|respecto (?:a|de)|con respecto a)\s+(?P<v>[a-zA-Z]))?"
+_BY = (
+    r"(?:\s+(?:with respect to|w\.?r\.?t\.?|for|nach|par rapport à|respecto (?:a|de)"
+    r"|con respecto a)\s+(?P<v>[a-zA-Z]))?"
+)
 _RANGE = (
-    r"(?:\s*d[a-z])?(?:\s+(?:from|between|von|de|desde|entre)\s+(?P<a>.+?)\s+(?:to|and|bis|à|a|hasta|et|y)\s+(?P<b>.+?))?"
+    r"(?:\s*d[a-z])?(?:\s+(?:from|between|von|de|desde|entre)\s+(?P<a>.+?)\s+(?:to|and|bis|à|a|hasta|et"
+    r"|y)\s+(?P<b>.+?))?"
     r"(?:\s*d[a-z])?"
 )
-_EQUATION = r"(?:equations?|systems?|gleichung(?:ssystem)?|gleichungen|l'équation|équation|système|ecuación|sistema|inequality|ungleichung|inéquation|inecuación)"
+_EQUATION = (
+    r"(?:equations?|systems?|gleichung(?:ssystem)?|gleichungen|l'équation|équation|système|ecuación"
+    r"|sistema|inequality|ungleichung|inéquation|inecuación)"
+)
 _FOR = r"(?:\s+(?:for|nach|in|pour|para)\s+(?P<v>[a-zA-Z]))?(?:\s+auf)?"
 
 _TABLE: tuple[tuple[str, str], ...] = (
@@ -115,7 +130,8 @@ _TABLE: tuple[tuple[str, str], ...] = (
     (r"(?P<a>[\d.,]+) (?:decreased|reduced) by (?P<p>[\d.]+)\s*%", "{a} - {p}%"),
     # calculus
     (
-        rf"{_THE}(?:(?P<n2>second|2nd|zweite|dérivée seconde|segunda) |(?P<n3>third|3rd|dritte|tercera) |(?:first|erste) )?"
+        rf"{_THE}(?:(?P<n2>second|2nd|zweite|dérivée seconde|segunda) |(?P<n3>third|3rd|dritte|tercera) "
+        rf"|(?:first|erste) )?"
         rf"(?:derivative|ableitung|dérivée|derivada) {_OF}\s*{X}{_BY}",
         "diff",
     ),
@@ -125,7 +141,8 @@ _TABLE: tuple[tuple[str, str], ...] = (
     (rf"d/d(?P<v>[a-z])\s*(?:of )?{X}", "diff"),
     (rf"(?:integrate|integriere|intègre[rz]?|integra[r]?) {X}{_RANGE}", "integrate"),
     (
-        rf"{_THE}(?:definite |indefinite |bestimmte |unbestimmte )?(?:integral|intégrale|antiderivative|stammfunktion|primitive|primitiva)"
+        rf"{_THE}(?:definite |indefinite |bestimmte |unbestimmte )?(?:integral|intégrale|antiderivative"
+        rf"|stammfunktion|primitive|primitiva)"
         rf" (?:définie |definida )?{_OF}\s*{X}{_RANGE}",
         "integrate",
     ),
@@ -139,17 +156,20 @@ _TABLE: tuple[tuple[str, str], ...] = (
     (rf"{_THE}limite de {X} (?:quand|lorsque) (?P<v>[a-z]) tend vers (?P<a>.+)", "limit"),
     (rf"{_THE}l[íi]mite de {X} cuando (?P<v>[a-z]) tiende a (?P<a>.+)", "limit"),
     (
-        rf"{_THE}(?:taylor |maclaurin )?series (?:expansion )?of {X}(?: (?:around|at|about) (?:[a-z]\s*=\s*)?(?P<a>\S+))?",
+        rf"{_THE}(?:taylor |maclaurin )?series (?:expansion )?of {X}(?: (?:around|at"
+        rf"|about) (?:[a-z]\s*=\s*)?(?P<a>\S+))?",
         "series",
     ),
     (
-        rf"{_THE}(?:sum|summe|somme|suma) {_OF}\s*{X} (?:for|für|pour|para|from|von|de) (?P<v>[a-z])\s*(?:=|from|von|de)\s*(?P<a>\S+)"
+        rf"{_THE}(?:sum|summe|somme|suma) {_OF}\s*{X} (?:for|für|pour|para|from|von|de) (?P<v>[a-z])\s*(?:="
+        rf"|from|von|de)\s*(?P<a>\S+)"
         r" (?:to|bis|à|a|hasta) (?P<b>\S+)",
         "Sum({x}, ({v}, {a}, {b}))",
     ),
     # equations
     (
-        rf"(?:solve|löse|résou[sd](?:re|s|ez)?|resuelve|resolver)(?: for (?P<v>[a-z])\s*:?)?\s*{_THE}(?:{_EQUATION})?\s*:?\s*{X}",
+        rf"(?:solve|löse|résou[sd](?:re|s|ez)?|resuelve"
+        rf"|resolver)(?: for (?P<v>[a-z])\s*:?)?(?:\s*:)?\s+{_THE}(?:{_EQUATION})?\s*:?\s*{X}",
         "solve",
     ),
     (rf"{_THE}(?:roots|zeros|zeroes|nullstellen|racines|raíces) {_OF}\s*{X}", "roots({x})"),
@@ -160,7 +180,8 @@ _TABLE: tuple[tuple[str, str], ...] = (
     (rf"(?:simplify|vereinfache|simplifie[rz]?|simplifica[r]?) {X}", "simplify({x})"),
     # number theory
     (
-        rf"{_THE}(?:prime factors|prime factori[sz]ation|primfaktoren|primfaktorzerlegung|facteurs premiers|factores primos)"
+        rf"{_THE}(?:prime factors|prime factori[sz]ation|primfaktoren|primfaktorzerlegung|facteurs premiers"
+        rf"|factores primos)"
         rf" {_OF}\s*(?P<x>\d+)",
         "factorint({x})",
     ),
@@ -169,12 +190,14 @@ _TABLE: tuple[tuple[str, str], ...] = (
     (r"(?:est-ce que )?(?P<x>\d+) est(?:-il)? (?:un nombre )?premier", "isprime({x})"),
     (r"¿?es (?P<x>\d+) (?:un número )?primo", "isprime({x})"),
     (
-        rf"{_THE}(?:gcd|gcf|hcf|greatest common (?:divisor|factor)|ggt|größter? gemeinsamer? teiler|pgcd|mcd|máximo común divisor)"
+        rf"{_THE}(?:gcd|gcf|hcf|greatest common (?:divisor|factor)|ggt|größter? gemeinsamer? teiler|pgcd|mcd"
+        rf"|máximo común divisor)"
         rf" {_OF}\s*{_LIST}",
         "gcd({list})",
     ),
     (
-        rf"{_THE}(?:lcm|(?:least|lowest|smallest) common multiple|kgv|kleinstes? gemeinsames? vielfaches?|ppcm|mcm|mínimo común múltiplo)"
+        rf"{_THE}(?:lcm|(?:least|lowest|smallest) common multiple|kgv|kleinstes? gemeinsames? vielfaches?|ppcm"
+        rf"|mcm|mínimo común múltiplo)"
         rf" {_OF}\s*{_LIST}",
         "lcm({list})",
     ),
@@ -193,14 +216,17 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ),
     # matrices
     (
-        rf"{_THE}(?P<f>determinant|determinante|déterminant|inverse|inverso|inversa|rank|rang|rango|eigenvalues|eigenwerte|valeurs propres"
+        rf"{_THE}(?P<f>determinant|determinante|déterminant|inverse|inverso|inversa|rank|rang|rango|eigenvalues"
+        rf"|eigenwerte|valeurs propres"
         rf"|valores propios|eigenvectors|transpose|trace) {_OF}\s*{_THE}(?:matrix |matriz |matrice )?(?P<x>\[\[.+\]\])",
         "matrix",
     ),
     # statistics of plain numbers
     (
-        rf"{_THE}(?P<f>mean|average|arithmetic mean|median|mode|standard deviation|variance|sum|total|product|max(?:imum)?|min(?:imum)?"
-        rf"|mittelwert|durchschnitt|standardabweichung|varianz|summe|moyenne|médiane|somme|écart[- ]type|media|promedio|mediana|suma"
+        rf"{_THE}(?P<f>mean|average|arithmetic mean|median|mode|standard deviation|variance|sum|total|product"
+        rf"|max(?:imum)?|min(?:imum)?"
+        rf"|mittelwert|durchschnitt|standardabweichung|varianz|summe|moyenne|médiane|somme|écart[- ]type|media"
+        rf"|promedio|mediana|suma"
         rf"|desviación estándar) {_OF}\s*(?:the (?:numbers|values) )?\[?{_LIST}\]?",
         "statistics",
     ),
@@ -257,8 +283,8 @@ _UNIT_NAMES = """
     feet inch inches nmi g gram grams kg kilogram kilograms mg tonne tonnes t lb lbs pound pounds oz ounce ounces stone
     s sec second seconds ms minute minutes min hour hours h day days week weeks year years l L liter liters litre litres
     ml mL cl gallon gallons pint pints cup cups quart quarts mph km/h kmh m/s knot knots J kJ joule joules cal kcal
-    calories Wh kWh W kW watt watts hp horsepower Pa kPa hPa bar atm psi N kN bit bits byte bytes KB MB GB TB KiB MiB GiB
-    acre acres hectare hectares ha
+    calories Wh kWh W kW watt watts hp horsepower Pa kPa hPa bar atm psi N kN bit bits byte bytes KB MB GB TB KiB MiB
+    GiB acre acres hectare hectares ha
 """
 UNITS = {name: name for name in _UNIT_NAMES.split()} | {
     "meile": "mile",
@@ -301,7 +327,8 @@ _AMOUNT = r"(?P<x>-?\d[\d.,]*)"
 CONVERSIONS = tuple(
     re.compile(r"^" + pattern + _END, re.IGNORECASE)
     for pattern in (
-        rf"(?:convert |convertis |convierte |rechne )?{_AMOUNT}\s*(?P<from>{_UNIT}|°?[CF])\s+(?:to|in|into|as|en|a|nach)\s+"
+        rf"(?:convert |convertis |convierte |rechne )?{_AMOUNT}\s*(?P<from>{_UNIT}|°?[CF])\s+(?:to|in|into|as"
+        rf"|en|a|nach)\s+"
         rf"(?P<to>{_UNIT}|°?[CF])(?: um(?:rechnen)?)?",
         rf"how many (?P<to>{_UNIT}) (?:are |is )?(?:there )?(?:in|is|are) {_AMOUNT}\s*(?P<from>{_UNIT})",
         rf"wie ?viele? (?P<to>{_UNIT}) (?:sind|ist|hat|haben) {_AMOUNT}\s*(?P<from>{_UNIT})",

@@ -10,20 +10,25 @@ from backend.utils.math_notation import CONSTANTS, FUNCTIONS, MAX_LENGTH, Notati
 
 MAX_QUERY = 4000
 MAX_FOUND = 4
+MAX_PHRASE = 300
+"""Longer pieces of text are not looked at for phrases, which keeps the patterns fast."""
 _DEPTH = 3
 
 _NAME = re.compile(r"[^\W\d]\w*")
 _SYMBOL = re.compile(r"[A-Za-zα-ω][0-9]?")
-_OPERATOR = re.compile(r"[-+*/^%=<>!×÷·√²³]|\b(?:" + "|".join(sorted(FUNCTIONS, key=len, reverse=True)) + r")\b\s*\(")
-_SENTENCE_END = re.compile(r"(?<=[?!;\n])\s*|(?<=[\w)\]])\.(?=\s|$)\s*")
+_OPERATOR = re.compile(
+    r"[-+*/^%=<>×÷·√²³]|[\d)]!|\b(?:" + "|".join(sorted(FUNCTIONS, key=len, reverse=True)) + r")\b\s*\("
+)
+_SENTENCE_END = re.compile(r"(?<=[?;\n])\s*|(?<=[^\d)]!)\s+|(?<=[\w)\]])\.(?=\s|$)\s*")
 _CONJUNCTION = re.compile(
-    r"\s*(?:,\s*(?:and then|then|and|und dann|und|dann|et puis|et|puis|y luego|y|luego)|\band then\b|\band also\b|\band\b"
+    r"\s*(?:,\s*(?:and then|then|and|und dann|und|dann|et puis|et|puis|y luego|y|luego)"
+    r"|\band then\b|\band also\b|\band\b"
     r"|\bthen\b|\bund\b|\bdann\b|\bet\b|\bpuis\b|\by\b|\bluego\b|,)\s+",
     re.IGNORECASE,
 )
 _EMBEDDED = re.compile(
-    r"(?<![\w.,:/@#+-])(?:[-(√]\s*)*\d(?:[\d.,]*\d)?[!%)]*"
-    r"(?:\s*(?:\*\*|[-+*/^×÷·−])\s*(?:[-(√]\s*)*\d(?:[\d.,]*\d)?[!%)²³]*)+(?![\w:/@-])(?!\.\d)"
+    r"(?<![\w.,:/@#+-])(?:[-(√] ?){0,4}\d(?:[\d.,]*\d)?[!%)]{0,4}"
+    r"(?: {0,3}(?:\*\*|[-+*/^×÷·−]) {0,3}(?:[-(√] ?){0,4}\d(?:[\d.,]*\d)?[!%)²³]{0,4})+(?![\w:/@-])(?!\.\d)"
 )
 _NOT_MATH = re.compile(
     r"^\s*(?:"
@@ -60,7 +65,7 @@ def find_expressions(query: str) -> list[FoundExpression]:
 
 def to_expression(text: str) -> str:
     """A phrase such as `derivative of x^2` in the calculator's notation; anything else as it came."""
-    if len(text) > MAX_LENGTH:
+    if len(text) > MAX_PHRASE:
         return text
     stripped, _ = _strip(text)
     return _phrase(stripped, _DEPTH) or _conversion(stripped) or _in_words(stripped)
@@ -69,10 +74,10 @@ def to_expression(text: str) -> str:
 def _in_sentence(sentence: str) -> list[FoundExpression]:
     if not sentence.strip():
         return []
-    whole = _whole(sentence)
+    whole = _whole(sentence) if len(sentence) <= MAX_PHRASE else None
     if whole is not None:
         return [whole]
-    pieces = _CONJUNCTION.split(sentence)
+    pieces = [piece for piece in _CONJUNCTION.split(sentence) if len(piece) <= MAX_PHRASE]
     found = [each for piece in pieces if (each := _whole(piece)) is not None] if len(pieces) > 1 else []
     return found or _embedded(sentence)
 
@@ -92,6 +97,8 @@ def _whole(text: str) -> FoundExpression | None:
     expression = _in_words(stripped)
     if not is_mathematics(expression) or (not cue and _BARE_PAIR.match(expression)):
         return None
+    if "=" not in expression and re.search(r"\s(?:and|und|et|y)\s", expression):
+        return None  # two questions, not a system of equations
     has_digit = any(char.isdigit() for char in expression)
     if not has_digit and not (cue and "(" in expression):
         return None
@@ -124,12 +131,15 @@ def is_mathematics(expression: str) -> bool:
         source = to_python(expression)
     except NotationError:
         return False
-    is_conversion = "convert_to(" in source
-    for name in _NAME.findall(re.sub(r"\d[eE][+-]?\d", "1", source)):
-        known = name in FUNCTIONS or name.lower() in FUNCTIONS or name in CONSTANTS or _SYMBOL.fullmatch(name)
-        if not known and not (is_conversion and name in phrases.UNITS):
-            return False
-    return _compiles(source)
+    source = re.sub(r"\d[eE][+-]?\d", "1", source)
+    return _compiles(source) and all(_is_known(found, source) for found in _NAME.finditer(source))
+
+
+def _is_known(found: re.Match[str], source: str) -> bool:
+    name = found.group()
+    if name in CONSTANTS or _SYMBOL.fullmatch(name) or ("convert_to(" in source and name in phrases.UNITS):
+        return True
+    return name in FUNCTIONS and source[found.end() : found.end() + 1] == "("
 
 
 def _compiles(source: str) -> bool:
@@ -172,6 +182,7 @@ def _in_words(text: str) -> str:
     if not re.search(r"[^\W\d_]{3}", text):
         return text
     replaced = phrases.NUMBER_WORD.sub(lambda found: phrases.NUMBER_WORDS[found.group().lower()], text)
+    replaced = _percent_words(replaced)
     for pattern, sign in phrases.SUFFIXES:
         replaced = pattern.sub(sign, replaced)
     for pattern, sign in phrases.OPERATORS:
@@ -180,7 +191,7 @@ def _in_words(text: str) -> str:
 
 
 def _phrase(text: str, depth: int) -> str | None:
-    if depth == 0:
+    if depth == 0 or len(text) > MAX_PHRASE:
         return None
     text = _percent_words(text)
     for pattern, meaning in phrases.PHRASES:
@@ -196,8 +207,7 @@ def _phrase(text: str, depth: int) -> str | None:
 
 
 def _percent_words(text: str) -> str:
-    pattern, sign = phrases.SUFFIXES[3]
-    return pattern.sub(sign, text)
+    return phrases.PERCENT.sub("%", text)
 
 
 def _build(meaning: str, groups: dict[str, str]) -> str:
@@ -249,6 +259,8 @@ def _solve(text: str, symbol: str) -> str:
 
 
 def _conversion(text: str) -> str | None:
+    if len(text) > MAX_PHRASE:
+        return None
     for pattern in phrases.CONVERSIONS:
         found = pattern.match(text)
         if not found:

@@ -140,7 +140,7 @@ class Part:
 
 _PROTECTED = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]*`|\"[^\"\n]{0,500}\"|“[^”]{0,500}”|«[^»]{0,500}»|„[^“”]{0,500}[“”]|"
-    r"\[[^\[\]]{0,4000}\]|\{[^{}]{0,4000}\}|\([^()]{0,500}\)|https?://\S+",
+    r"\[[^\[\]]{0,4000}\]|\{[^{}]{0,4000}\}|\((?![a-h1-9]\))[^()]{0,500}\)|https?://\S+",
     re.DOTALL,
 )
 _LIST_ITEM = re.compile(r"^[ \t]*(?:\d{1,2}[.)]|[-*•–]|[a-h]\))[ \t]+(?=\S)", re.MULTILINE)
@@ -227,9 +227,9 @@ def has_inline_data(text: str) -> bool:
 
 
 def _mask(text: str) -> str:
-    """The text with everything protected replaced by as many underscores; newlines stay."""
+    """The text with everything protected replaced by as many underscores."""
     for _ in range(3):
-        masked = _PROTECTED.sub(lambda found: re.sub(r"[^\n]", "_", found.group()), text)
+        masked = _PROTECTED.sub(lambda found: "_" * len(found.group()), text)
         if masked == text:
             break
         text = masked
@@ -279,89 +279,15 @@ def _joint_spans(masked: str, start: int, end: int) -> list[tuple[int, int]]:
     return spans
 
 
-# ---- follow-ups ---------------------------------------------------------------------------------
+# ---- numbers, names, comparisons ---------------------------------------------------------------
 
-_FOLLOW_LEAD = re.compile(
-    r"^\W*(?:(?:and|but|ok(?:ay)?|now|so|und|aber|jetzt|et|mais|maintenant|y|pero|ahora|e|ma|ora|mas|agora|"
-    r"en)\b[\s,]*)*"
-    r"(?:(?:what|how) about|what of|same (?:for|with)|wie (?:ist|wäre|sieht) es mit|was ist mit|wie steht es um|"
-    r"qu['’]en est-il d[eu]|"
-    r"et pour|qué tal|qué hay de|y para|che ne dici di|e per|que tal|e para|now for|(?:and|und|et|y|e|ma|mas|but|"
-    r"pero)\b)[\s,]*",
-    re.IGNORECASE,
-)
-_FOLLOW_WORD = re.compile(
-    r"\b(?:the (?:second|third|first|last|next|other|previous|former|latter|same)(?: (?:one|two|ones))?|the others|"
-    r"another one|"
-    r"(?:den|die|das|der) (?:zweite|dritte|erste|letzte|nächste|andere)[nrs]?|(?:le|la|les) (?:deuxième|second|"
-    r"seconde|troisième|"
-    r"premier|première|dernier|dernière|autre|autres)|(?:el|la|los) (?:segund[oa]|tercer[oa]?|primer[oa]?|últim[oa]|"
-    r"otr[oa]s?)|"
-    r"(?:il|la) (?:second[oa]|terz[oa]|prim[oa]|ultim[oa])|(?:o|a) (?:segund[oa]|terceir[oa]|primeir[oa]|últim[oa])|"
-    r"it|that|they|them|those|there|these|this|davon|dafür|dort|dazu|cela|ça|eso|allí|quello|isso|lá)\b",
-    re.IGNORECASE,
-)
-_PREPOSITION = (
-    r"in|into|to|for|at|of|on|from|with|by|as|about|über|sur|sobre|für|nach|von|mit|auf|zu|bei|en|à|pour|de|dans|"
-    r"avec|para|por|con|per|da|di|"
-    r"a|em|no|na|im|als"
-)
-_PREPOSITIONAL = re.compile(rf"^({_PREPOSITION})\s+(.+)$", re.IGNORECASE)
-_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:[.,]\d+)*(?:\s?%)?(?!\w)")
-MAX_FOLLOW_WORDS = 9
-
-
-def is_follow_up(text: str) -> bool:
-    """Whether the text only makes sense after an earlier turn: "and the second one?", "what about Berlin?"."""
-    bare = text.strip()
-    count = len(bare.split())
-    if not bare or count > MAX_FOLLOW_WORDS or "\n" in bare:
-        return False
-    if _FOLLOW_LEAD.match(bare):
-        return True
-    return bool(_FOLLOW_WORD.search(bare)) and (is_request(bare) or refers_back(bare) or count <= 4)
-
-
-def complete_follow_up(previous: str, text: str) -> list[str]:
-    """Ways to read a follow-up as a whole query, likeliest first; the last is both turns in one.
-
-    "weather in Paris" + "and in Rome?" gives "weather in Rome"; "square root of 16" + "and of 25?" gives
-    "square root of 25"; numbers replace the last number, a bare name the last prepositional phrase.
-    """
-    before = previous.strip().rstrip("?!. ")
-    fragment = _FOLLOW_LEAD.sub("", text.strip(), count=1).rstrip("?!. ")
-    out: list[str] = []
-    if not fragment or not before:
-        return [f"{before} {text.strip()}".strip()]
-    phrase = _PREPOSITIONAL.match(fragment)
-    if phrase:
-        same = list(
-            re.finditer(rf"\b{re.escape(phrase[1])}\s+(?!.*\b{re.escape(phrase[1])}\b).+$", before, re.IGNORECASE)
-        )
-        out.append(f"{before[: same[0].start()]}{fragment}" if same else f"{before} {fragment}")
-    elif _NUMBER.fullmatch(fragment):
-        numbers = list(_NUMBER.finditer(before))
-        if numbers:
-            out.append(before[: numbers[-1].start()] + fragment + before[numbers[-1].end() :])
-    elif len(fragment.split()) <= 4 and not is_request(fragment):
-        last = list(re.finditer(rf"\b(?:{_PREPOSITION})\s+(?=\S)", before, re.IGNORECASE))
-        if last:
-            article = re.match(
-                r"(?:the|a|an|der|die|das|dem|den|le|la|les|el|los|il|o)\s+", before[last[-1].end() :], re.IGNORECASE
-            )
-            keep = (
-                article.end()
-                if article and not fragment.lower().startswith(("the ", "der ", "die ", "das ", "le ", "la ", "el "))
-                else 0
-            )
-            out.append(before[: last[-1].end() + keep] + fragment)
-    out.append(f"{before}. {text.strip()}")
-    return out
+NUMBER = re.compile(r"(?<![\w.])-?\d+(?:[.,]\d+)*(?:\s?%)?(?!\w)")
+"""A number as people write it, with its percent sign."""
 
 
 def numbers(text: str) -> list[str]:
     """The numbers written in a text, in order, as written."""
-    return [found.group().strip() for found in _NUMBER.finditer(text)]
+    return [found.group().strip() for found in NUMBER.finditer(text)]
 
 
 _TOOL_VERB = (

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
 from backend.core.react_agent import create_agent
+from backend.core.toolbox import ToolRegistry
 from backend.llm.port import Sampling
 from backend.models.errors import InvalidRequest, UpstreamUnreachable
 from backend.models.messages import (
@@ -15,6 +17,7 @@ from backend.models.messages import (
     Message,
     ReasoningDelta,
     TextDelta,
+    ToolCall,
     ToolCallMade,
     ToolFinished,
     ToolStarted,
@@ -32,6 +35,7 @@ from tests.fakes.tools import (
     SleepTool,
     SumTool,
     run_context,
+    toolbox_of,
 )
 
 
@@ -86,18 +90,16 @@ async def test_calls_of_one_turn_overlap_and_are_answered_in_their_order():
 async def test_the_answer_is_streamed_before_the_model_has_finished():
     model = scripted(call("echo", text="x"), "A rather long answer of many words.")
     run = run_context()
-    result_texts = []
-    from tests.fakes.tools import toolbox_of
-
+    texts = []
     agent = create_agent(model, toolbox_of(EchoTool(), context=run))
     sent_at_first = None
     async for event in agent.run([Message("user", "q")], run):
         if isinstance(event, TextDelta):
             sent_at_first = sent_at_first or script_of(model).events_sent
-            result_texts.append(event.text)
+            texts.append(event.text)
     assert sent_at_first is not None
     assert sent_at_first < script_of(model).events_sent - 5
-    assert len(result_texts) == 7
+    assert len(texts) == 7
 
 
 async def test_text_before_a_call_becomes_the_thought_and_its_own_paragraph():
@@ -159,9 +161,7 @@ async def test_after_two_refusals_the_model_is_told_to_answer():
         pytest.param(call("nope"), "There is no tool named 'nope'", id="unknown tool"),
         pytest.param(call("add", a=1), "b: Field required", id="missing argument"),
         pytest.param(call("add", a="many", b=2), "a: Input should be a valid number", id="wrong type"),
-        pytest.param(
-            ToolCallMade(type(call("x"))("c9", "add", '{"a": 1,')), "are not valid JSON", id="arguments cut off"
-        ),
+        pytest.param(ToolCallMade(ToolCall("c9", "add", '{"a": 1,')), "are not valid JSON", id="arguments cut off"),
         pytest.param(call("failing"), "failed unexpectedly", id="tool raises"),
     ],
 )
@@ -183,7 +183,7 @@ async def test_a_failing_tool_error_hides_its_details(caplog):
 
 @pytest.mark.parametrize("ids", [("", ""), ("same", "same")], ids=["absent", "repeated"])
 async def test_call_ids_are_made_unique(ids):
-    made = [ToolCallMade(type(call("x"))(ids[n], "echo", f'{{"text": "{n}"}}')) for n in (0, 1)]
+    made = [ToolCallMade(ToolCall(ids[n], "echo", f'{{"text": "{n}"}}')) for n in (0, 1)]
     model = scripted(made, "Done.")
     await ran(create_agent, model, [EchoTool()])
     assistant, *told = script_of(model).requests[1].messages[-3:]
@@ -387,8 +387,6 @@ async def test_inj_1_untrusted_text_is_fenced_in_tool_messages_and_never_in_the_
 
 async def test_inj_2_only_the_tools_of_the_run_can_be_called():
     echo, add = EchoTool(), SumTool()
-    from backend.core.toolbox import ToolRegistry
-
     run = run_context()
     model = scripted(call("echo", text="x"), "No.")
     agent = create_agent(model, ToolRegistry([echo, add]).toolbox(run, ["add"]))
@@ -408,8 +406,6 @@ async def test_a_huge_result_is_cut_before_the_model_sees_it():
 
 
 async def test_results_that_do_not_fit_the_window_together_are_cut_further():
-    from dataclasses import replace
-
     model = scripted([call("big", n=1), call("big", n=2), call("big", n=3)], "ok")
     small = replace(model, info=replace(model.info, context_length=4_096))
     await ran(create_agent, small, [BigTool()])

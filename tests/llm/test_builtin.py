@@ -453,6 +453,12 @@ async def test_what_the_passages_do_not_say_is_never_invented(query: str) -> Non
     assert "28" not in answer
 
 
+async def test_an_empty_search_is_said_in_the_language_of_the_question() -> None:
+    query = "Was steht im Handbuch über Parkplätze?"
+    run = Run(user(query)).add("rag_retrieval", {"query": query}, ToolResult("Nothing was found.", {"hits": []}))
+    assert "enthalten deine Dokumente keine Antwort" in await text_of(*run.messages)
+
+
 async def test_words_alone_decide_when_the_embedder_is_broken() -> None:
     query = "How many vacation days per year?"
     run = Run(user(query)).add("rag_retrieval", {"query": query}, ToolResult("", sources=(SICK, VACATION)))

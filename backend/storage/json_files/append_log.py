@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ _CHECK_BEFORE = b',"check":"'
 _CHECK_AFTER = b'"}'
 _CHECK_LENGTH = len(_CHECK_BEFORE) + 8 + len(_CHECK_AFTER)
 _BLOCK = 8192
+_MANY_DIGITS = re.compile(rb"\d{19}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,9 @@ def encode_json(data: Any) -> bytes:
 
 
 def decode_json(data: bytes) -> Any:
-    """Raises ValueError."""
+    """Raises ValueError, RecursionError. Integers keep all their digits: the fast decoder rounds beyond 64 bits."""
+    if _MANY_DIGITS.search(data):
+        return json.loads(data)
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:

@@ -124,6 +124,7 @@ def look_at(folder: Path, known: Mapping[str, Entry], seen: Seen | None, thoroug
             if isinstance(error, OSError) and error.errno in _OUT_OF_RESOURCES:
                 raise
             logger.error("conversation %s cannot be read: %s", session_id, error)
+            found[session_id] = None
             complete = False
     return Look(found, Seen(new_folder_mark, changes_mark, token, offset) if complete else None)
 

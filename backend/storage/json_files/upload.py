@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from backend.storage.json_files.atomic import open_temporary, sync_folder, write_all
+from backend.storage.json_files.atomic import open_temporary, remove_quietly, sync_folder, write_all
 
 
 class Upload:
@@ -49,7 +49,7 @@ class Upload:
     def discard(self) -> None:
         """Remove what has no place."""
         if self._path is not None:
-            self._path.unlink(missing_ok=True)
+            remove_quietly(self._path)
             self._path = None
         if self._handle is not None:
             os.close(self._handle)

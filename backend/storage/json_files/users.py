@@ -205,7 +205,7 @@ class JsonUserStore:
             self._noting = asyncio.get_running_loop().create_task(self._write_uses())
 
     async def _write_uses(self) -> None:
-        uses, self._uses = self._uses, {}
+        uses = dict(self._uses)
 
         def note(accounts: Accounts) -> tuple[Accounts, None]:
             used = {
@@ -221,7 +221,9 @@ class JsonUserStore:
             await self._file.change(note)
         except StorageFailed as error:
             logger.warning("the last use of API keys was not noted: %s", error.message)
-            self._uses = {**uses, **self._uses}
+            return
+        # What was used again meanwhile stays for the next time.
+        self._uses = {key_id: moment for key_id, moment in self._uses.items() if uses.get(key_id) != moment}
 
 
 def _may_see(owner: Owner, user: User) -> bool:

@@ -1,0 +1,107 @@
+"""Picking sentences with the embedder of the house: what answers, what is only near, what is silence."""
+
+from __future__ import annotations
+
+import pytest
+
+from backend.embeddings.minilm import MiniLM
+from backend.llm.builtin_passages import Passage, best_sentences, clean
+
+PASSAGES = [
+    Passage(text, number)
+    for number, text in enumerate(
+        (
+            """Annual leave
+Every employee is entitled to 28 vacation days per calendar year. Unused days expire on 31 March of the following
+year. They can be paid out only when the contract ends.
+
+Sick leave
+Employees who are ill must tell their manager before 9 a.m. A doctor's certificate is needed from the third day of
+illness.""",
+            """Travel
+Travel expenses must be approved by the head of department in advance. Hotels are reimbursed up to 120 euros per
+night. Train journeys are booked in second class. The policy was updated in May 2024.""",
+            """Remote work
+Staff may work from home up to three days a week. The office is open from 7 a.m. to 8 p.m. Meals in the canteen cost
+4.50 euros.""",
+            """Kündigung
+Die Kündigungsfrist beträgt drei Monate zum Quartalsende. Während der Probezeit beträgt sie zwei Wochen. Jeder
+Mitarbeiter hat Anspruch auf 30 Urlaubstage im Jahr.""",
+        ),
+        1,
+    )
+]
+
+ANSWERED = [
+    ("How many vacation days do employees get?", "28 vacation days", 1),
+    ("What happens to unused leave?", "expire on 31 March", 1),
+    ("Who approves travel expenses?", "head of department", 2),
+    ("What is the maximum price for a hotel?", "120 euros", 2),
+    ("How often may staff work remotely?", "three days a week", 3),
+    ("When does the office open?", "7 a.m.", 3),
+    ("What does the handbook say about vacation?", "28 vacation days", 1),
+    ("Wie lang ist die Kündigungsfrist?", "drei Monate", 4),
+    ("Wie viele Urlaubstage habe ich?", "30 Urlaubstage", 4),
+]
+SILENT = [
+    "What is the capital of France?",
+    "Who won the world cup in 2014?",
+    "What is the CEO's salary?",
+    "Is there a gym in the office?",
+    "What is the dress code?",
+    "How do I reset my password?",
+    "Wer ist der Geschäftsführer?",
+    "Which programming language does the team use?",
+]
+
+
+@pytest.fixture(scope="module")
+def embedder() -> MiniLM:
+    return MiniLM()
+
+
+@pytest.mark.parametrize(("question", "inside", "marker"), ANSWERED, ids=[question for question, _, _ in ANSWERED])
+async def test_the_answering_sentence_is_found(question: str, inside: str, marker: int, embedder: MiniLM) -> None:
+    found = await best_sentences(question, PASSAGES, embedder)
+    assert found.certain
+    assert inside in found.sentences[0].text
+    assert found.sentences[0].marker == marker
+
+
+@pytest.mark.parametrize("question", SILENT)
+async def test_a_question_the_passages_do_not_answer_gets_no_sentence(question: str, embedder: MiniLM) -> None:
+    assert (await best_sentences(question, PASSAGES, embedder)).sentences == ()
+
+
+async def test_a_near_miss_is_offered_only_as_the_nearest(embedder: MiniLM) -> None:
+    found = await best_sentences("How many days of parental leave do fathers get?", PASSAGES, embedder)
+    assert not found.certain
+    assert len(found.sentences) == 1
+
+
+async def test_a_summary_says_different_things(embedder: MiniLM) -> None:
+    found = await best_sentences("Summarise my documents", PASSAGES, embedder)
+    assert 2 <= len(found.sentences) <= 4
+    assert len({sentence.text for sentence in found.sentences}) == len(found.sentences)
+
+
+async def test_the_same_sentence_of_overlapping_chunks_is_quoted_once(embedder: MiniLM) -> None:
+    twice = [Passage("The key is under the mat.", 1), Passage("The key is under the mat. Water the plants.", 2)]
+    found = await best_sentences("Where is the key?", twice, embedder)
+    assert [sentence.text for sentence in found.sentences] == ["The key is under the mat."]
+
+
+async def test_a_sentence_that_leans_on_the_one_before_brings_it_along(embedder: MiniLM) -> None:
+    text = "The pump P-7 stands in the cellar. It must be serviced every six months."
+    found = await best_sentences("How often must it be serviced?", [Passage(text, 1)], embedder)
+    assert [sentence.text[:8] for sentence in found.sentences] == ["The pump", "It must "]
+
+
+async def test_nothing_comes_of_nothing(embedder: MiniLM) -> None:
+    assert (await best_sentences("What?", [], embedder)).sentences == ()
+    assert (await best_sentences("", PASSAGES, embedder)).sentences == ()
+
+
+def test_a_long_sentence_is_cut_and_foreign_markers_lose_their_brackets() -> None:
+    assert clean("- as shown in [3, 4] and 【5】") == "as shown in (3, 4) and (5)"
+    assert len(clean("word " * 200)) <= 320
