@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import logging.handlers
+import signal
 import socket
 import sys
 from typing import Any
@@ -36,8 +35,6 @@ def _run(settings: Settings, services: Services) -> int:
     import uvicorn
 
     listener = _listen(settings.server_host, settings.server_port)
-    port = listener.getsockname()[1]
-    shown = "127.0.0.1" if settings.server_host in ("0.0.0.0", "::", "") else settings.server_host
     config = uvicorn.Config(
         create_app(settings, services),
         log_config=None,
@@ -48,23 +45,35 @@ def _run(settings: Settings, services: Services) -> int:
         h11_max_incomplete_event_size=65_536,
     )
     server = uvicorn.Server(config)
-
-    async def main() -> None:
-        made = await first_credentials(services)
-        running = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started and not running.done():
-            await asyncio.sleep(0.01)
-        if not running.done():
-            host = f"[{shown}]" if ":" in shown else shown
-            print(await welcome(services, f"http://{host}:{port}", made), flush=True)
-        await running
-
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        try:
-            runner.run(main())
-        except KeyboardInterrupt:
-            logging.getLogger("hearth").info("stopped by Ctrl+C")
-    return 0
+        runner.run(_serve(server, listener, services, settings.server_host))
+    return 0 if server.started else 1
+
+
+async def _serve(server: Any, listener: socket.socket, services: Services, host: str) -> None:
+    made = await first_credentials(services)
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        # The first signal lets streams finish; the second ends at once.
+        server.force_exit = server.should_exit
+        server.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    config = server.config
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup(sockets=[listener])
+    if not server.started:
+        return
+    if not server.should_exit:
+        port = listener.getsockname()[1]
+        shown = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host
+        shown = f"[{shown}]" if ":" in shown else shown
+        print(await welcome(services, f"http://{shown}:{port}", made), flush=True)
+        await server.main_loop()
+    await server.shutdown(sockets=[listener])
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -16,6 +16,7 @@ from backend.models.run import RunContext
 from backend.models.tools import ToolSpec
 from backend.utils.follow_ups import complete_follow_up, is_follow_up
 from backend.utils.language import content_words
+from backend.utils.patterns import LazyPattern
 from backend.utils.query_text import (
     compared,
     find_tool_name,
@@ -45,8 +46,8 @@ CLIP_CHARS = 600
 MAX_PROPOSE_CHARS = 200_000
 EARLIER_TURNS = 3
 _THE = r"\b(?:the|our|my|this|in|from|de[rnms]|die|das|im|unser\w*|le|la|du|notre|el|del|il|nel|o|a|no|na)\s+"
-_WEB = re.compile(r"\bweb\b|web_|internet", re.IGNORECASE)
-_NUMBERS = re.compile(r"math|calculat|statistic|data_|python", re.IGNORECASE)
+_WEB = LazyPattern(r"\bweb\b|web_|internet")
+_NUMBERS = LazyPattern(r"math|calculat|statistic|data_|python")
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +273,7 @@ def _served(cue: cues.ToolCue, specs: Sequence[ToolSpec] | None) -> bool:
     return _some_tool(specs, cue.tools)
 
 
-def _some_tool(specs: Sequence[ToolSpec] | None, pattern: re.Pattern[str]) -> bool:
+def _some_tool(specs: Sequence[ToolSpec] | None, pattern: LazyPattern) -> bool:
     return specs is None or any(pattern.search(spec.name) or pattern.search(spec.description) for spec in specs)
 
 

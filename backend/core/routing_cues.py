@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-
-def _any(*alternatives: str) -> re.Pattern[str]:
-    return re.compile("|".join(alternatives), re.IGNORECASE)
-
+from backend.utils.patterns import LazyPattern
 
 # ---- for a plain completion ---------------------------------------------------------------------
 
-SMALL_TALK = _any(
+SMALL_TALK = LazyPattern(
     r"\b(?:how are you|how(?:'s| is) it going|how do you do|what'?s up|who are you|what are you\b|what(?:'s|"
     r" is) your name|"
     r"what can you do|what do you do|how can you help|are you (?:a |an )?(?:human|robot|ai|bot|real|sentient|alive)|"
@@ -42,8 +38,8 @@ _WORK_OF_WORDS = (
     r"carta|correo|discurso|chiste|poesia|storia|racconto|canzone|lettera|discorso|barzelletta|filastrocca|história|"
     r"conto|canção|piada)"
 )
-CREATIVE = _any(rf"\b{_MAKE}\b.{{0,60}}?\b{_WORK_OF_WORDS}")
-REWRITE = _any(
+CREATIVE = LazyPattern(rf"\b{_MAKE}\b.{{0,60}}?\b{_WORK_OF_WORDS}")
+REWRITE = LazyPattern(
     r"^\W*(?:(?:please|can you|could you|kannst du|bitte|peux-tu|puedes|puoi|pode[s]?|por favor|per favore)\W+)*"
     r"(?:translate|rewrite|rephrase|paraphrase|reword|proofread|correct|improve|shorten|polish|"
     r"fix (?:the )?(?:grammar|spelling)|"
@@ -74,7 +70,7 @@ _PROGRAMMING_LANGUAGE = (
     r"haskell|scala|sql|html|"
     r"css|react|vue|node|django|flask|fastapi)"
 )
-CODE_WRITING = _any(
+CODE_WRITING = LazyPattern(
     rf"\b(?:write|create|implement|build|fix|debug|refactor|review|explain|optimi[sz]e|generate|schreib\w*|"
     rf"erstell\w*|implementier\w*|"
     rf"écri[str]\w*|crée\w*|escrib\w+|crea\w*|implementa\w*|scriv\w+|escrev\w+|"
@@ -95,11 +91,11 @@ class ToolCue:
     """
 
     says: str
-    pattern: re.Pattern[str]
-    tools: re.Pattern[str]
+    pattern: LazyPattern
+    tools: LazyPattern
     instruction: bool
     needs_documents: bool = False
-    requires: re.Pattern[str] | None = None
+    requires: LazyPattern | None = None
     """Must be found too."""
 
     def found_in(self, text: str) -> bool:
@@ -117,12 +113,12 @@ _PAPERS = (
     r"rapport|documentos?|archivos?|contrato|"
     r"informe|documenti|contratto|rapporto|manuale|arquivos?|relatório)"
 )
-_MATH_SIGN = _any(r"[\d=√∫^]|\b(?:x|y|sin|cos|pi)\b")
+_MATH_SIGN = LazyPattern(r"[\d=√∫^]|\b(?:x|y|sin|cos|pi)\b")
 
 TOOL_CUES: tuple[ToolCue, ...] = (
     ToolCue(
         "a search of the web",
-        _any(
+        LazyPattern(
             r"\b(?:search|look (?:it |this |that |them )?up|browse|google|check|find)\b.{0,40}\b(?:web|internet|"
             r"online|google)\b|^\W*google\b|"
             r"\bweb search\b|\bon the (?:web|internet)\b",
@@ -133,12 +129,12 @@ TOOL_CUES: tuple[ToolCue, ...] = (
             r"\b(?:cerc\w*|trova)\b.{0,40}\b(?:internet|rete|web|google|online)\b|\bsu internet\b",
             r"\b(?:pesquis\w*|procur\w*|busc\w*)\b.{0,40}\b(?:internet|web|google|online)\b|\bna (?:internet|web)\b",
         ),
-        re.compile(r"\bweb\b|web_|internet", re.IGNORECASE),
+        LazyPattern(r"\bweb\b|web_|internet"),
         instruction=True,
     ),
     ToolCue(
         "the user's documents",
-        _any(
+        LazyPattern(
             rf"\b(?:in|from|of|through|across|according to|within|based on|using|about|search|read|check|"
             rf"what do(?:es)?) {_MY} (?:\w+ )?{_PAPERS}\b",
             rf"\b(?:my|our|uploaded|attached) (?:\w+ )?{_PAPERS}\b|\b(?:i|we) (?:have )?(?:just )?uploaded\b|"
@@ -152,13 +148,13 @@ TOOL_CUES: tuple[ToolCue, ...] = (
             rf"\b(?:nei|secondo|dai) (?:\w+ )?{_PAPERS}\b|\bmiei {_PAPERS}\b",
             rf"\b(?:nos|segundo|de acordo com) (?:\w+ )?{_PAPERS}\b|\b(?:meus|nossos) {_PAPERS}\b",
         ),
-        re.compile(r"document|retriev|\brag", re.IGNORECASE),
+        LazyPattern(r"document|retriev|\brag"),
         instruction=True,
         needs_documents=True,
     ),
     ToolCue(
         "running code",
-        _any(
+        LazyPattern(
             rf"\b(?:run|execute|führe?|exécute\w*|lance|ejecuta\w*|corre|esegui\w*|"
             rf"execute)\b.{{0,40}}\b(?:{_PROGRAM}|python|this)\b",
             r"\b(?:plot|simulate|simuliere|zeichne)\b.{0,60}\b(?:curve|chart|graph|histogram|rolls|distribution|"
@@ -166,24 +162,24 @@ TOOL_CUES: tuple[ToolCue, ...] = (
             r"\b(?:code|skript|programm)\b.{0,20}\b(?:ausführen|laufen lassen)\b|\b(?:use|using|with|mit|avec|con|"
             r"com) python\b.{0,60}\b(?:to|and|um|pour|para|per)\b",
         ),
-        re.compile(r"\bcode\b|python|sandbox", re.IGNORECASE),
+        LazyPattern(r"\bcode\b|python|sandbox"),
         instruction=True,
     ),
-    ToolCue("Wikipedia", _any(r"\bwikip[eéè]dia\b"), re.compile("wikipedia", re.IGNORECASE), instruction=True),
+    ToolCue("Wikipedia", LazyPattern(r"\bwikip[eéè]dia\b"), LazyPattern("wikipedia"), instruction=True),
     ToolCue(
         "a database",
-        _any(
+        LazyPattern(
             r"\bselect\b.{1,200}\bfrom\b|\b(?:query|search|ask|look in) (?:\w+ ){0,3}(?:database|tables?)\b|"
             r"\bsql query (?:against|on|over)\b|\brun .{0,20}\bsql\b",
             r"\b(?:in|aus) der datenbank\b|\bbase de données\b|\bbase de datos\b|\bbanco de dados\b|\bin (?:my|our|"
             r"the) (?:database|sales table)\b",
         ),
-        re.compile(r"\bsql|database", re.IGNORECASE),
+        LazyPattern(r"\bsql|database"),
         instruction=True,
     ),
     ToolCue(
         "a calculation",
-        _any(
+        LazyPattern(
             r"\b(?:calculate|compute|solve|evaluate|integrate|derivative|differentiate|factori[sz]e|factor|simplify|"
             r"square root|determinant|eigenvalues?|factorial|gcd|lcm|logarithm|"
             r"berechne|rechne|löse|ableitung|integriere|wurzel|wie ?viel (?:ist|sind|ergibt)|calcule[rz]?|"
@@ -194,13 +190,13 @@ TOOL_CUES: tuple[ToolCue, ...] = (
             r"\*\*|mod|times|plus|minus|mal|divided by)\s*[\d(][\d\s+\-*/×÷^%().,=]*\??$",
             r"\b\d+(?:[.,]\d+)?\s?(?:%|percent|prozent|pour ?cent|por ciento|per cento|por cento) (?:of|von|de|di) ",
         ),
-        re.compile(r"math|calculat|arithmetic", re.IGNORECASE),
+        LazyPattern(r"math|calculat|arithmetic"),
         instruction=False,
         requires=_MATH_SIGN,
     ),
     ToolCue(
         "an analysis of data",
-        _any(
+        LazyPattern(
             r"\b(?:mean|average|median|standard deviation|sum|total|minimum|maximum|statistics|distribution|"
             r"outliers?|analy[sz]e|"
             r"mittelwert|durchschnitt\w*|median|summe|statistik|analysiere|moyenne|médiane|écart[- ]type|"
@@ -210,12 +206,12 @@ TOOL_CUES: tuple[ToolCue, ...] = (
             r"\bcolonna\b|\bcoluna\b|\bdata ?set\b)",
             r"(?:\.csv|\.json)\b",
         ),
-        re.compile(r"statistic|\bdata\b|data_", re.IGNORECASE),
+        LazyPattern(r"statistic|\bdata\b|data_"),
         instruction=False,
     ),
     ToolCue(
         "the weather",
-        _any(
+        LazyPattern(
             r"\bhow (?:cold|warm|hot) (?:will|is) it\b|\b(?:weather|forecast|temperature)\b.{0,30}\b(?:in|for|at|"
             r"today|tomorrow|tonight|this week|next)\b|"
             r"\b(?:will|is) it (?:going to )?(?:rain|snow)|\bis it raining\b",
@@ -224,19 +220,19 @@ TOOL_CUES: tuple[ToolCue, ...] = (
             r"\b(?:tiempo hace|clima|pronóstico)\b.{0,30}\b(?:en|para|mañana|hoy)\b|\bche tempo\b|\bprevisioni\b|"
             r"\bprevisão do tempo\b|\bcomo está o tempo\b",
         ),
-        re.compile(r"weather", re.IGNORECASE),
+        LazyPattern(r"weather"),
         instruction=False,
     ),
 )
 
-FRESHNESS = _any(
+FRESHNESS = LazyPattern(
     r"\b(?:latest|newest|current(?:ly)?|right now|today'?s?|yesterday|this (?:week|month|year)|breaking|news|"
     r"stock price|exchange rate|price of|"
     r"aktuell\w*|neueste\w*|nachrichten|heute|gestern|börsenkurs|actualités?|dernières? nouvelles|aujourd['’]hui|"
     r"hier|prix actuel|"
     r"últimas noticias|noticias|actual(?:mente)?|hoy|ayer|notizie|oggi|ieri|attuale|notícias|hoje|ontem|atual)\b"
 )
-COMPREHENSIVE = _any(
+COMPREHENSIVE = LazyPattern(
     r"\b(?:comprehensive|in-depth|thorough|exhaustive|detailed)\b.{0,40}\b(?:report|analysis|overview|research|"
     r"review|study|comparison|summary|investigation)\b",
     r"\b(?:research|investigate)\b.{0,80}\b(?:report|and (?:compare|summari[sz]e|write))\b|\bfull (?:report|"
@@ -248,18 +244,18 @@ COMPREHENSIVE = _any(
     r"\b(?:rapporto|relazione|analisi|studio)\b.{0,30}\b(?:complet[oa]|dettagliat[oa]|approfondit[oa])\b",
     r"\b(?:relatório|análise|estudo)\b.{0,30}\b(?:complet[oa]|detalhad[oa]|aprofundad[oa])\b",
 )
-SEVERAL = _any(r"\b(?:compare|contrast|pros and cons|vergleiche?|compare[rz]?|compara|comparar|confronta)\b")
-NUMERIC = _any(
+SEVERAL = LazyPattern(r"\b(?:compare|contrast|pros and cons|vergleiche?|compare[rz]?|compara|comparar|confronta)\b")
+NUMERIC = LazyPattern(
     r"\d.*?\D\d|\b(?:convert|square|cube|half|double|percent|prozent)\b.{0,30}\d|\d.{0,30}\b(?:miles|km|kg|euros?|"
     r"dollars?|percent|times)\b"
 )
-DATA = _any(
+DATA = LazyPattern(
     r"\b(?:my|the|this|these|our) (?:\w+ )?(?:table|data|dataset|spreadsheet|numbers|rows|columns)\b|"
     r"\bdiese\w* (?:daten|zahlen|tabelle)\b|"
     r"\bdie (?:tabelle|daten)\b|\b(?:ces|les) (?:données|chiffres)\b|\b(?:estos|los) datos\b|\b(?:questi|i) dati\b|"
     r"\b(?:estes|os) dados\b"
 )
-DEPENDENT = _any(
+DEPENDENT = LazyPattern(
     r"\b(?:then|after(?:wards| that)|based on (?:that|this|the (?:result|answer|outcome))|depending on|use (?:that|"
     r"the (?:result|answer))|"
     r"dann|danach|anschließend|je nachdem|abhängig von|darauf basierend|ensuite|puis|en fonction d[eu]|"
@@ -269,6 +265,6 @@ DEPENDENT = _any(
     r"^\W*(?:if|wenn|falls|si|se)\b.{3,200}\b(?:then|dann|alors|entonces|allora|então|otherwise|sonst|sinon|si no|"
     r"altrimenti|senão|tell|what|find|search|calculate)\b",
 )
-EXPLORATORY = _any(
+EXPLORATORY = LazyPattern(
     r"\b(?:step by step|schritt für schritt|étape par étape|paso a paso|passo (?:dopo|a) passo|figure out|find out)\b"
 )

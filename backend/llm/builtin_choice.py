@@ -29,6 +29,7 @@ MAX_ALTERNATIVES = 2
 """Ways tried for one part before its failure is reported."""
 ALTERNATIVE = 0.6
 """What another call must reach to be tried after the first has failed."""
+SEARCH_HANDICAP = 0.1
 STAND_IN = "918273645"
 """Stands for an earlier result while a tool is asked what it would do with it."""
 
@@ -69,15 +70,21 @@ class Progress:
 
 
 def propose_calls(text: str, specs: Sequence[ToolSpec], threshold: float = PLAUSIBLE) -> tuple[Call, ...]:
-    """What the tools propose for a text, most confident first; equal ones in the order of the tools."""
-    calls = [
-        Call(spec.name, dict(proposal.arguments), proposal.confidence)
-        for spec in specs
-        if spec.propose is not None
-        for proposal in spec.propose(text)
-        if proposal.confidence >= threshold
-    ]
-    return tuple(sorted(calls, key=lambda call: -call.confidence))
+    """What the tools propose for a text, best first; equal ones in the order of the tools.
+
+    A search by the text's own words counts for a little less than a call made of something found in the text.
+    """
+    found: list[tuple[float, Call]] = []
+    for spec in specs:
+        for proposal in spec.propose(text) if spec.propose is not None else ():
+            if proposal.confidence >= threshold:
+                call = Call(spec.name, dict(proposal.arguments), proposal.confidence)
+                found.append((call.confidence - (SEARCH_HANDICAP if _searches(spec, call, text) else 0.0), call))
+    return tuple(call for _, call in sorted(found, key=lambda each: -each[0]))
+
+
+def _searches(spec: ToolSpec, call: Call, text: str) -> bool:
+    return any(call.arguments.get(name) == text.strip() for name in spec.parameters.get("required", ()))
 
 
 def find_needs(query: str, specs: Sequence[ToolSpec]) -> list[Need]:
@@ -184,21 +191,25 @@ def whole_query(query: str, earlier: Sequence[str], last_answer: str, specs: Seq
     own = propose_calls(query, specs)
     if own and own[0].confidence >= SURE and not refers_back(query):
         return query
-    readings = [query]
     value = single_value(last_answer) if refers_back(query) else None
     if value:
         with_value = put_value(query, value)
-        readings = [*arithmetic_forms(with_value), with_value, *readings]
+        for reading in (*arithmetic_forms(with_value), with_value):
+            if propose_calls(reading, specs):
+                return reading
     before = whole_query(earlier[0], earlier[1:], "", specs, depth - 1)
-    readings += complete_follow_up(before, query)
-    scored = [(calls[0].confidence if (calls := propose_calls(each, specs)) else 0.0, each) for each in readings]
+    said_before = propose_calls(before, specs)[:1]
+    scored = [(own[0].confidence if own else 0.0, query)]
+    for reading in complete_follow_up(before, query):
+        calls = propose_calls(reading, specs)
+        repeats = bool(said_before) and calls[:1] == said_before
+        scored.append((calls[0].confidence if calls and not repeats else 0.0, reading))
     best = max(score for score, _ in scored)
     if best < PLAUSIBLE:
         return query
-    if best < SURE and is_follow_up(query) and len(readings) > 1:
-        near = [each for score, each in scored if score >= best - 0.1 and each != query]
-        if near:
-            return near[0]
+    near = [each for score, each in scored if score >= best - 0.1 and each != query]
+    if best < SURE and is_follow_up(query) and near:
+        return near[0]
     return next(each for score, each in scored if score == best)
 
 

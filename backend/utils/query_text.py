@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from backend.utils.patterns import LazyPattern
+
 MAX_SPLIT_CHARS = 6000
 """Longer queries are pasted text: they stay one part."""
 MAX_PARTS = 8
@@ -16,9 +18,8 @@ _ABBREVIATIONS = (
     "e.g i.e etc vs cf al no nr bzw ca usw z.b d.h u.a v.a s dr mr mrs ms prof st fig eq sec p pp vol approx dept "
     "inc ltd co jr sr sra dra ej p.ej ecc art abs jan feb mar apr jun jul aug sep sept oct nov dec"
 )
-_ABBREVIATION = re.compile(
-    r"(?:^|[\s(\[])(?:" + "|".join(re.escape(each) for each in _ABBREVIATIONS.split()) + r"|[A-Za-z])$",
-    re.IGNORECASE,
+_ABBREVIATION = LazyPattern(
+    r"(?:^|[\s(\[])(?:" + "|".join(re.escape(each) for each in _ABBREVIATIONS.split()) + r"|[A-Za-z])$"
 )
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？]+[」』]?|\n\s*\n|\n(?=\s*(?:[-*•–]|\d{1,2}[.)])\s)")
 _MONTH = re.compile(r"(?:Jan|Feb|M[aä]r|Apr|Ma[iy]|Jun|Jul|Aug|Sep|O[ck]t|Nov|De[cz])")
@@ -105,10 +106,10 @@ _VERB = (
     r"analise|compare"
 )
 _OPENING = rf"(?:{_QUESTION_WORD}|{_AUXILIARY}|{_VERB})"
-_STARTS_OPENING = re.compile(
-    rf"^\W*(?:(?:please|bitte|por favor|per favore|s['’]il (?:te|vous) plaît)\s+)?{_OPENING}\b", re.IGNORECASE
+_STARTS_OPENING = LazyPattern(
+    rf"^\W*(?:(?:please|bitte|por favor|per favore|s['’]il (?:te|vous) plaît)\s+)?{_OPENING}\b"
 )
-_STARTS_QUESTION = re.compile(rf"^\W*(?:{_QUESTION_WORD}|{_AUXILIARY})\b", re.IGNORECASE)
+_STARTS_QUESTION = LazyPattern(rf"^\W*(?:{_QUESTION_WORD}|{_AUXILIARY})\b")
 _QUESTION_MARK = re.compile(r"[?？؟;՞]\s*$|¿|か[。？?]?\s*$|吗|嗎|呢\s*$")
 
 
@@ -152,20 +153,18 @@ _AFTER = (
     r"luego|después|además|también|finalmente|poi|dopo|inoltre|anche|infine|depois|em seguida|também|"
     r"please|bitte|por favor"
 )
-_JOINT = re.compile(
+_JOINT = LazyPattern(
     rf"[,;]?\s+(?:{_AND})\s+(?:(?:{_AFTER})\s+)*(?={_OPENING}\b)"
     rf"|[,;]\s*(?:(?:{_AND})\s+)?(?:(?:{_AFTER}),?\s+)+(?={_OPENING}\b)"
     rf"|\s+(?:then|danach|anschließend|ensuite|puis|luego|después|poi|depois)\s+(?={_OPENING}\b)"
-    rf"|;\s+",
-    re.IGNORECASE,
+    rf"|;\s+"
 )
-_COMMA_JOINT = re.compile(
-    rf",\s+(?=(?:what(?:'s| is| are| was| does)|how (?:many|much|do|does|is)|was (?:ist|sind)|wie ?viele?|{_VERB})\b)",
-    re.IGNORECASE,
+_COMMA_JOINT = LazyPattern(
+    rf",\s+(?=(?:what(?:'s| is| are| was| does)|how (?:many|much|do|does|is)|was (?:ist|sind)|wie ?viele?|{_VERB})\b)"
 )
-_CONDITION = re.compile(r"^\W*(?:if|whenever|wenn|falls|sofern|si|se|als)\b", re.IGNORECASE)
-_LEADING = re.compile(rf"^(?:(?:{_AND}|{_AFTER})\b[,\s]*)+", re.IGNORECASE)
-_REFERENCE = re.compile(
+_CONDITION = LazyPattern(r"^\W*(?:if|whenever|wenn|falls|sofern|si|se|als)\b")
+_LEADING = LazyPattern(rf"^(?:(?:{_AND}|{_AFTER})\b[,\s]*)+")
+_REFERENCE = LazyPattern(
     r"\b(?:the|this|that|its) (?:result|answer|outcome)\b"
     r"|\b(?:that|this|it|(?:the|this|that) (?:sum|total|product|value|figure|number|difference|"
     r"quotient))\b(?=\s*(?:$|[?.!,;:]|\b(?:by|to|from|with|into|in|and|plus|minus|times|up|down|per|as|for)\b"
@@ -176,11 +175,10 @@ _REFERENCE = re.compile(
     r"|\b(?:el|ese|este|del) (?:resultado|producto|total|número)\b|\b(?:la|esa) suma\b|\b(?:eso|esto|ello)\b"
     r"|\b(?:il|questo|quel|del) (?:risultato|prodotto|totale|numero)\b|\bla somma\b|\b(?:quello|questo|"
     r"ciò)\b(?=\s+(?:per|con|di)\b)"
-    r"|\b(?:o|esse|este|do) (?:resultado|produto|total|número)\b|\b(?:a|essa) soma\b|\b(?:isso|isto)\b",
-    re.IGNORECASE,
+    r"|\b(?:o|esse|este|do) (?:resultado|produto|total|número)\b|\b(?:a|essa) soma\b|\b(?:isso|isto)\b"
 )
-_CLITIC = re.compile(
-    r"\b(multipl[ií]ca|div[ií]de|s[uú]ma|r[eé]sta|elev[aá]|moltiplica|dividi|somma|sottrai)(?:lo|la)\b", re.IGNORECASE
+_CLITIC = LazyPattern(
+    r"\b(multipl[ií]ca|div[ií]de|s[uú]ma|r[eé]sta|elev[aá]|moltiplica|dividi|somma|sottrai)(?:lo|la)\b"
 )
 
 
@@ -313,19 +311,17 @@ def _tool_name_pattern(name: str) -> re.Pattern[str]:
     return re.compile("|".join(alternatives), re.IGNORECASE)
 
 
-_COMPARE = re.compile(
+_COMPARE = LazyPattern(
     r"\b(?:compare|contrast|vergleiche?|compare[rz]?|compara|confronta)\s+(?P<a>.{2,80}?)\s+"
     r"(?:and|with|to|versus|vs\.?|und|mit|et|avec|à|y|con|e|com)\s+(?P<b>.{2,120})$"
     r"|\b(?:difference|unterschied|différence|diferencia|differenza|diferença)s?\s+(?:between|zwischen|entre|"
     r"tra)\s+(?P<c>.{2,80}?)\s+"
-    r"(?:and|und|et|y|e)\s+(?P<d>.{2,120})$",
-    re.IGNORECASE,
+    r"(?:and|und|et|y|e)\s+(?P<d>.{2,120})$"
 )
-_TAIL = re.compile(
+_TAIL = LazyPattern(
     r"\s+(?:(?:in|from|according to|using|based on|with respect to|regarding|in terms of|on|as to|laut|aus|anhand|"
     r"hinsichtlich|"
-    r"selon|d['’]après|dans|según|en|secondo|segundo|nos|nei)\s+.+)$",
-    re.IGNORECASE,
+    r"selon|d['’]après|dans|según|en|secondo|segundo|nos|nei)\s+.+)$"
 )
 
 
@@ -348,24 +344,22 @@ def compared(query: str) -> tuple[str, str, str] | None:
 
 # ---- small talk ---------------------------------------------------------------------------------
 
-_GREETING = re.compile(
+_GREETING = LazyPattern(
     r"^\W*(?:hi|hello|hey|hiya|yo|greetings|good (?:morning|afternoon|evening|day|night)|hallo|hi|guten (?:tag|"
     r"morgen|abend)|"
     r"gute nacht|servus|moin|grüezi|bonjour|bonsoir|salut|coucou|hola|buenos días|buenas (?:tardes|noches)|ciao|"
     r"buongiorno|"
     r"buonasera|salve|olá|oi|bom dia|boa (?:tarde|noite)|hej|ahoj|"
     r"привет|здравствуйте|こんにちは|你好|안녕하세요|مرحبا)\b"
-    r"(?:[\s,]+(?:there|all|everyone|hearth|zusammen|du|tous|todos|a tutti|tudo bem|dear|friend))*[\s!.,:)…?👋]*$",
-    re.IGNORECASE,
+    r"(?:[\s,]+(?:there|all|everyone|hearth|zusammen|du|tous|todos|a tutti|tudo bem|dear|friend))*[\s!.,:)…?👋]*$"
 )
-_THANKS = re.compile(
+_THANKS = LazyPattern(
     r"^\W*(?:ok(?:ay)?[,.! ]+)?(?:thanks?(?: you)?|thx|cheers|many thanks|great|perfect|awesome|cool|nice|good job|"
     r"well done|got it|"
     r"ok(?:ay)?|alright|bye|goodbye|see you|danke(?: ?schön| dir| ihnen)?|vielen dank|super|prima|tschüss|"
     r"auf wiedersehen|"
     r"merci(?: beaucoup)?|parfait|au revoir|(?:muchas )?gracias|perfecto|adiós|grazie(?: mille)?|perfetto|arrivederci|"
-    r"(?:muito )?obrigad[oa]|perfeito|tchau)\b(?:\W+(?:\w+\W*){0,4})?$",
-    re.IGNORECASE,
+    r"(?:muito )?obrigad[oa]|perfeito|tchau)\b(?:\W+(?:\w+\W*){0,4})?$"
 )
 
 

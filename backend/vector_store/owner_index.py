@@ -72,12 +72,15 @@ class OwnerIndex:
         pool = max(POOL, 2 * limit)
         dense = self._dense.nearest(vector, pool, allowed)
         lexical = self._lexical.search(text, pool, allowed)
-        words = dict(lexical)
+        cosines, words = dict(dense), dict(lexical)
         hits = (
             Hit(
                 self.chunks[row],
                 score,
-                {"dense": float(self._dense.vector(row) @ vector), "lexical": words.get(row, 0.0)},
+                {
+                    "dense": cosines[row] if row in cosines else float(self._dense.vector(row) @ vector),
+                    "lexical": words.get(row, 0.0),
+                },
             )
             for row, score in fuse([dense, lexical])
         )

@@ -6,6 +6,7 @@ import re
 import stat
 import statistics
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -15,8 +16,9 @@ from tests.server import PASSWORD, HearthServer
 
 
 @pytest.fixture
-def client(offline: HearthServer) -> httpx.Client:
-    return offline.client("")
+def client(offline: HearthServer) -> Iterator[httpx.Client]:
+    with offline.client("") as signed_in:
+        yield signed_in
 
 
 def login(client: httpx.Client, name: str, password: str) -> httpx.Response:
@@ -65,7 +67,7 @@ def test_logout_refuses_the_token(client: httpx.Client, offline: HearthServer) -
 
 @pytest.mark.parametrize(
     "header",
-    [None, "", "Bearer", "Bearer ", "Basic abc", "Bearer nonsense", "Bearer a.b.c", "Bearer sk-unknown", "sk-unknown"],
+    [None, "", "Bearer", "Basic abc", "Bearer nonsense", "Bearer a.b.c", "Bearer sk-unknown", "sk-unknown"],
 )
 def test_auth_9_missing_or_forged_credentials_are_401_before_the_body_is_read(
     client: httpx.Client, header: str | None

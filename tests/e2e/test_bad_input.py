@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -20,8 +21,9 @@ GOOD: dict[str, Any] = {"model": "hearth", "messages": [{"role": "user", "conten
 
 
 @pytest.fixture
-def client(online: HearthServer) -> httpx.Client:
-    return online.client()
+def client(online: HearthServer) -> Iterator[httpx.Client]:
+    with online.client() as signed_in:
+        yield signed_in
 
 
 def error_of(answer: httpx.Response) -> dict[str, Any]:
@@ -217,8 +219,10 @@ def test_agent_run_stops_when_the_client_leaves(online: HearthServer, double: Ol
 
 def test_mid_stream_error_raises_in_the_sdk(online: HearthServer, double: OllamaDouble) -> None:
     double.script(reply("one two three four", faults=fault("error_line", after_chunks=2)))
-    sdk = openai.OpenAI(base_url=f"{online.url}/v1", api_key=online.key, max_retries=0)
-    with pytest.raises(openai.APIError):
+    with (
+        openai.OpenAI(base_url=f"{online.url}/v1", api_key=online.key, max_retries=0) as sdk,
+        pytest.raises(openai.APIError),
+    ):
         for _ in sdk.chat.completions.create(
             model="hearth-chat", messages=[{"role": "user", "content": "hi"}], stream=True
         ):

@@ -6,6 +6,7 @@ import io
 import json
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from tests.server import HearthServer, upload_and_wait, wait_for_document
 
 
 @pytest.fixture(scope="module")
-def client(offline: HearthServer) -> httpx.Client:
+def client(offline: HearthServer) -> Iterator[httpx.Client]:
     """A user whose only document is the handbook."""
-    return offline.client(offline.add_user("doc-user"))
+    with offline.client(offline.add_user("doc-user")) as signed_in:
+        yield signed_in
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Iterator
 
 import openai
 import pytest
@@ -11,9 +12,20 @@ import pytest
 from tests.doubles.ollama_process import OllamaDouble
 from tests.server import HearthServer
 
+_OPEN: list[openai.OpenAI] = []
 
-def sdk(server: HearthServer, key: str | None = None, **kwargs: object) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{server.url}/v1", api_key=key or server.key, max_retries=0, **kwargs)  # type: ignore[arg-type]
+
+def sdk(server: HearthServer, key: str | None = None) -> openai.OpenAI:
+    client = openai.OpenAI(base_url=f"{server.url}/v1", api_key=key or server.key, max_retries=0)
+    _OPEN.append(client)
+    return client
+
+
+@pytest.fixture(autouse=True)
+def _close_clients() -> Iterator[None]:
+    yield
+    while _OPEN:
+        _OPEN.pop().close()
 
 
 def test_models_start_with_hearth_and_include_ollamas(online: HearthServer) -> None:

@@ -154,10 +154,12 @@ class JsonDocumentStore:
                 # Bytes of the one before stay in place until these take it; its pages are of no use any more.
                 (folder / f"{same.file_id}{TEXT_SUFFIX}").unlink(missing_ok=True)
             with contextlib.ExitStack() as undo:
+                meta = folder / f"{document.file_id}{META_SUFFIX}"
                 if same is None:
                     undo.callback(remove_quietly, folder / document.file_id)
+                    undo.callback(remove_quietly, meta)
                 upload.keep(folder / document.file_id)
-                self._form.write(folder / f"{document.file_id}{META_SUFFIX}", document)
+                self._form.write(meta, document)
                 undo.pop_all()
             return document
 

@@ -1,0 +1,234 @@
+"""Statistics of tables: CSV and JSON, given inline or as one of the user's files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import orjson
+from pydantic import BaseModel, Field
+
+from backend.models.documents import Document
+from backend.models.errors import InvalidRequest, NotFound, UnsupportedFile
+from backend.models.run import Owner, RunContext
+from backend.models.tools import Proposal, ToolResult
+from backend.storage.document_store import DocumentStore
+from backend.tools.port import BaseTool, ToolServices
+from backend.utils.statistics_words import asks_for_statistics, statistic_named
+from backend.workers.port import Limits, Worker
+
+JOB = "backend.workers.jobs.data_job:analyse"
+LIMITS = Limits(seconds=10.0, memory_mb=512, output_bytes=1_048_576)
+MAX_INLINE = 1_000_000
+PAGE = 200
+MAX_NAMES = 20
+MAX_FIELDS_SHOWN = 40
+MAX_CSV_CELL = 60
+"""Longer pieces between commas are prose, not the cells of a pasted table."""
+TABLE_FILES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".txt")
+PROPOSED_FILES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
+COLUMNS = ("count", "missing", "distinct", "sum", "min", "max", "mean", "median", "stdev")
+
+_NUMBER = r"[-+]?\d+(?:\.\d+)?"
+_LIST = re.compile(
+    rf"(?<![\w.])\[?\s*(?P<list>{_NUMBER}(?:\s*(?:,|;|\band\b|\bund\b|\bet\b|\by\b|,\s*(?:and|und|et|y))\s*{_NUMBER})+)\s*\]?"
+    r"(?=\s*(?:$|[?.!;:]|,?\s*\b(?:please|bitte|por favor|rounded|and then)\b))",
+    re.IGNORECASE,
+)
+_SEPARATOR = re.compile(r"\s*(?:,\s*(?:and|und|et|y)\b|[,;]|\band\b|\bund\b|\bet\b|\by\b)\s*", re.IGNORECASE)
+_OF = re.compile(
+    r"(?:\b(?:of|von|vom|de|des|del|these|following|numbers|values|folgende[rn]?|zahlen|ces|nombres|estos|números)\b|:)",
+    re.IGNORECASE,
+)
+
+
+def create(services: ToolServices) -> DataAnalysis:
+    return DataAnalysis(services.worker, services.documents)
+
+
+class Arguments(BaseModel):
+    data: str | None = Field(
+        default=None,
+        max_length=MAX_INLINE,
+        description="The table itself as text: CSV with a header line, a JSON array of objects, or a list of numbers.",
+    )
+    file: str | None = Field(
+        default=None, max_length=300, description="Instead of data: name or id of a CSV or JSON file the user uploaded."
+    )
+    question: str | None = Field(
+        default=None, max_length=2000, description="What is asked, e.g. 'average price per city'; may be left out."
+    )
+
+
+class DataAnalysis(BaseTool):
+    name = "data_analysis"
+    description = (
+        "Statistics of a table in CSV or JSON (nested too), inline or from an uploaded file: for every field count, "
+        "missing, distinct, sum, minimum, maximum, mean, median, deviation, quartiles or the commonest values. "
+        "Use it for questions about columns and rows; not for single calculations."
+    )
+    Args: ClassVar[type[BaseModel]] = Arguments
+    timeout_s = 30.0
+    untrusted = True
+
+    def __init__(self, worker: Worker, documents: DocumentStore) -> None:
+        self._worker = worker
+        self._documents = documents
+
+    async def run(self, arguments: Any, context: RunContext) -> ToolResult:
+        """Raises InvalidRequest, NotFound, UnsupportedFile or WorkerFailed, each with a sentence for the user."""
+        data, file = arguments.data or None, arguments.file or None
+        if (data is None) == (file is None):
+            raise InvalidRequest("Give either data or file, and not both.", param="arguments.data")
+        payload: dict[str, Any] = {"question": arguments.question}
+        title = "the data"
+        if file is not None:
+            document = await self._find(context.owner, file)
+            payload["path"] = str(await self._documents.path(context.owner, document.file_id))
+            title = document.filename
+        else:
+            payload["text"] = data
+        result = await self._worker.run(JOB, payload, limits=LIMITS)
+        return ToolResult(as_markdown(result, title), result)
+
+    async def _find(self, owner: Owner, wanted: str) -> Document:
+        """One of the owner's files by id or by name, newest first."""
+        names: list[str] = []
+        page, total = 1, 1
+        while (page - 1) * PAGE < total:
+            documents, total = await self._documents.list_documents(owner, page=page, limit=PAGE)
+            for document in documents:
+                if document.file_id == wanted or document.filename.casefold() == wanted.strip().casefold():
+                    if not document.filename.lower().endswith(TABLE_FILES):
+                        raise UnsupportedFile(
+                            f"{document.filename} is not a table; data analysis reads CSV and JSON files."
+                        )
+                    return document
+                names += [document.filename] if document.filename.lower().endswith(PROPOSED_FILES) else []
+            page += 1
+        there = ", ".join(names[:MAX_NAMES]) or "none; upload one first"
+        raise NotFound(f"There is no file named {wanted[:100]!r}. Tables that can be analysed: {there}.")
+
+    def propose(self, query: str, context: RunContext) -> Sequence[Proposal]:
+        if not asks_for_statistics(query):
+            return ()
+        data = inline_table(query)
+        if data is not None:
+            return [Proposal({"data": data, "question": query[:2000]}, 0.9, "a table in the question")]
+        name = _mentioned(query, context.documents)
+        if name is not None:
+            return [Proposal({"file": name, "question": query[:2000]}, 0.85, "statistics of an uploaded table")]
+        return ()
+
+
+def as_markdown(result: dict[str, Any], title: str) -> str:
+    """The answer first, then groups, then a table with one line a field."""
+    fields = result["fields"]
+    parts = [result["answer"]] if result["answer"] else []
+    if result["groups"]:
+        statistic = next(key for key in result["groups"][0] if key != "group")
+        lines = [
+            f"| {_cell(group['group'])} | {_cell(group[statistic])} | {group['count']} |" for group in result["groups"]
+        ]
+        parts.append("\n".join([f"| group | {statistic} | count |", "|---|---|---|", *lines]))
+    parts.append(f"{title}: {result['rows']:,} rows, {len(fields):,} fields.")
+    lines = [
+        "| " + " | ".join([_cell(field["name"]), field["type"], *(_cell(field.get(key)) for key in COLUMNS)]) + " |"
+        for field in fields[:MAX_FIELDS_SHOWN]
+    ]
+    head = "| field | type | " + " | ".join(COLUMNS) + " |"
+    parts.append("\n".join([head, "|" + "---|" * (len(COLUMNS) + 2), *lines]))
+    if len(fields) > MAX_FIELDS_SHOWN:
+        parts.append(f"({len(fields) - MAX_FIELDS_SHOWN} more fields are not shown.)")
+    top = [
+        f"{field['name']}: " + ", ".join(f"{each['value']} ({each['count']})" for each in field["top"])
+        for field in fields[:MAX_FIELDS_SHOWN]
+        if field.get("top") and field["distinct"] < field["count"]
+    ]
+    if top:
+        parts.append("Commonest values: " + "; ".join(top) + ".")
+    return "\n\n".join(parts)
+
+
+def _cell(value: Any) -> str:
+    """A value inside a Markdown table; numbers to 10 significant digits."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def inline_table(query: str) -> str | None:
+    """JSON, CSV lines or a list of numbers standing in the question."""
+    return _inline_json(query) or _inline_csv(query) or _inline_numbers(query)
+
+
+def _inline_json(query: str) -> str | None:
+    starts = [at for at in (query.find("["), query.find("{")) if at >= 0]
+    if not starts:
+        return None
+    start = min(starts)
+    end = max(query.rfind("]"), query.rfind("}")) + 1
+    if end <= start:
+        return None
+    text = query[start:end]
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text if _looks_like_json_lines(text) else None
+    return text if value and _has_numbers_or_records(value) else None
+
+
+def _looks_like_json_lines(text: str) -> bool:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return len(lines) > 1 and all(line.strip().startswith("{") and line.strip().endswith("}") for line in lines)
+
+
+def _has_numbers_or_records(value: Any) -> bool:
+    if isinstance(value, dict):
+        return True
+    return all(isinstance(item, (dict, int, float, list)) or item is None for item in value)
+
+
+def _inline_csv(query: str) -> str | None:
+    """The longest run of lines with the same number of delimiters, at least a header and a row."""
+    best: list[str] = []
+    for delimiter in (",", ";", "\t", "|"):
+        run: list[str] = []
+        for line in [*query.splitlines(), ""]:
+            if run and line.count(delimiter) != run[0].count(delimiter):
+                best, run = (run if len(run) > len(best) else best), []
+            short = max((len(cell) for cell in line.split(delimiter)), default=0) <= MAX_CSV_CELL
+            if line.count(delimiter) >= 1 and short and not line.rstrip().endswith(("?", ":")):
+                run.append(line.strip())
+    has_numbers = any(char.isdigit() for line in best[1:] for char in line)
+    return "\n".join(best) if len(best) >= 2 and has_numbers else None
+
+
+def _inline_numbers(query: str) -> str | None:
+    """`mean of 3, 5, 9`: a statistic's name, a joining word, and numbers."""
+    found = _LIST.search(query)
+    if found is None or statistic_named(query) is None:
+        return None
+    before = query[: found.start()]
+    if statistic_named(before) is None or not (_OF.search(before) or found.group().startswith("[")):
+        return None
+    numbers = [part for part in _SEPARATOR.split(found["list"]) if part]
+    return f"[{', '.join(number.lstrip('+') for number in numbers)}]"
+
+
+def _mentioned(query: str, documents: Sequence[str]) -> str | None:
+    """The newest table file whose name, or name without its ending, stands in the question."""
+    lower = query.casefold()
+    for name in documents:
+        stem, dot, ending = name.casefold().rpartition(".")
+        if dot + ending not in PROPOSED_FILES:
+            continue
+        spoken = re.sub(r"[_\-\s]+", " ", stem)
+        if name.casefold() in lower or (len(stem) > 3 and re.search(rf"(?<!\w){re.escape(stem)}(?!\w)", lower)):
+            return name
+        if len(spoken) > 3 and re.search(rf"(?<!\w){re.escape(spoken)}(?!\w)", lower):
+            return name
+    return None
