@@ -3,8 +3,8 @@
     python -m benchmarks.retrieval_quick FOLDER
 
 FOLDER is a collection in BEIR form: `corpus.jsonl`, `queries.test.jsonl`, `qrels.test.tsv`. Prints nDCG@10 and R@10
-over all test queries, for whole documents and for chunks of 1000/200 characters (a document counts by its best chunk), the
-chunks embedded in a second, and the milliseconds of a search. About ten minutes for 5000 documents on two cores.
+over all test queries, for whole documents and for chunks of 1000/200 characters (a document counts by its best chunk),
+the chunks embedded in a second, and the milliseconds of a search. About ten minutes for 5000 documents on two cores.
 """
 
 from __future__ import annotations

@@ -35,7 +35,10 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         finally:
             await held.aclose()
 
-    app = FastAPI(title="Hearth", version=__version__, lifespan=lifespan, redirect_slashes=False, redoc_url=None)
+    # The usual pages for the OpenAPI document load scripts from elsewhere; the page has its own.
+    app = FastAPI(
+        title="Hearth", version=__version__, lifespan=lifespan, redirect_slashes=False, docs_url=None, redoc_url=None
+    )
     app.state.services = held
     add_error_handlers(app)
     for resource in (auth, chat, conversations, embeddings, files, health, models, runs, tools, page):

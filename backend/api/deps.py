@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from backend.api.errors import invalid
 from backend.bootstrap import Services
+from backend.core.toolbox import inlined
 from backend.models.errors import InvalidRequest, NotAllowed, NotSignedIn, TooLarge
 from backend.models.run import Owner
 from backend.tasks.sign_in import Identity
@@ -70,6 +71,12 @@ async def read_value(request: Request) -> Any:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"The request body is not valid JSON: {error}.", code="invalid_json") from None
+
+
+def json_body(model: type[BaseModel]) -> dict[str, Any]:
+    """The OpenAPI description of a body that the handler reads itself; definitions stand where they are used."""
+    schema = inlined(model.model_json_schema())
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def checked(value: Any, model: type[Body]) -> Body:

@@ -222,12 +222,16 @@ def validate(tool: Tool, arguments: Mapping[str, Any]) -> BaseModel:
 
 
 def schema_of(args: type[BaseModel]) -> dict[str, Any]:
-    """The JSON schema of an argument model with references inlined and titles dropped.
+    """The JSON schema of an argument model, as a model is shown it.
 
     Ollama drops `$ref` inside a property, so nested models must stand where they are used.
     """
-    schema = args.model_json_schema()
-    definitions = schema.pop("$defs", {})
+    return inlined(args.model_json_schema())
+
+
+def inlined(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON schema with its references put in their places and its titles dropped."""
+    definitions: Mapping[str, Any] = schema.get("$defs", {})
 
     def plain(node: Any) -> Any:
         if isinstance(node, list):
@@ -238,7 +242,7 @@ def schema_of(args: type[BaseModel]) -> dict[str, Any]:
             return plain(definitions[str(node["$ref"]).rsplit("/", 1)[-1]])
         out: dict[str, Any] = {}
         for key, value in node.items():
-            if key == "title" and isinstance(value, str):
+            if key == "$defs" or (key == "title" and isinstance(value, str)):
                 continue
             if key == "properties":
                 out[key] = {name: plain(child) for name, child in value.items()}
@@ -246,6 +250,6 @@ def schema_of(args: type[BaseModel]) -> dict[str, Any]:
                 out[key] = plain(value)
         return out
 
-    result: dict[str, Any] = plain(schema)
+    result: dict[str, Any] = plain(dict(schema))
     result.setdefault("properties", {})
     return result

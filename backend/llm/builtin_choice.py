@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from backend.llm.builtin_arithmetic import arithmetic_forms
 from backend.llm.builtin_turn import Result, single_value
 from backend.models.tools import ToolSpec
 from backend.utils.follow_ups import complete_follow_up, is_follow_up
@@ -108,7 +109,14 @@ def find_needs(query: str, specs: Sequence[ToolSpec]) -> list[Need]:
 def _one_need(query: str, whole: tuple[Call, ...]) -> list[Need]:
     if not whole:
         return []
-    return _both_compared(query, whole) or _both_named(query, whole) or [Need(query, whole)]
+    return _both_compared(query, whole) or _both_named(query, whole) or _each_found(Need(query, whole))
+
+
+def _each_found(need: Need) -> list[Need]:
+    """A tool that is sure of several things in one text ("3*4 and 5*6") gets a call for each."""
+    best = need.options[0] if need.options else None
+    sure = [call for call in need.options if best and call.name == best.name and call.confidence >= SURE]
+    return [Need(need.text, (call,)) for call in sure] if len(sure) > 1 else [need]
 
 
 def _needs_of(parts: Sequence[Part], specs: Sequence[ToolSpec]) -> list[Need]:
@@ -123,8 +131,10 @@ def _needs_of(parts: Sequence[Part], specs: Sequence[ToolSpec]) -> list[Need]:
             need = Need(part.text, options)
         if need.options and any(need.options[0] == other.options[0] for other in needs if other.options):
             continue
-        if need.options or is_request(part.text):
+        if need.depends_on is not None:
             needs.append(need)
+        elif need.options or is_request(part.text):
+            needs += _each_found(need)
     return needs
 
 
@@ -211,45 +221,6 @@ def whole_query(query: str, earlier: Sequence[str], last_answer: str, specs: Seq
     if best < SURE and is_follow_up(query) and near:
         return near[0]
     return next(each for score, each in scored if score == best)
-
-
-_ARITHMETIC = (
-    (r"(?:multipl\w*|moltiplica\w*|times|nimm|mal)", "*"),
-    (r"(?:divid\w*|teile?|divise[rz]?)", "/"),
-    (r"(?:add|plus|addiere?|ajoute[rz]?|suma|aggiungi|some|adicione|zähle)", "+"),
-    (r"(?:subtract|minus|take away|subtrahiere?|ziehe?|soustrai\w*|resta|sottrai|subtraia)", "-"),
-)
-_POWERS = (
-    (
-        r"(?:square root of|wurzel (?:von|aus)|racine (?:carrée )?de|raíz (?:cuadrada )?de|radice (?:quadrata )?di|"
-        r"raiz (?:quadrada )?de)",
-        "sqrt({0})",
-    ),
-    (r"(?:double|verdopple|doublez?|duplica|raddoppia|dobre)", "{0} * 2"),
-    (r"(?:halve|half of|halbiere)", "{0} / 2"),
-    (r"(?:square|quadriere)", "{0}^2"),
-)
-_NUMERAL = r"-?\d+(?:[.,]\d+)?"
-
-
-def arithmetic_forms(text: str) -> list[str]:
-    """An instruction to compute with two numbers, or one, as a plain expression: "add 3 to 7" gives "7 + 3"."""
-    found = numbers(text)
-    for words, form in _POWERS:
-        if len(found) == 1 and re.search(rf"\b{words}\W+(?:\w+\W+){{0,2}}{_NUMERAL}", text, re.IGNORECASE):
-            return [form.format(found[0])]
-    if len(found) != 2:
-        return []
-    for words, sign in _ARITHMETIC:
-        if re.match(rf"\W*(?:(?:now|then|and|please|bitte|jetzt|nun|dann)\W+)*{words}\b", text, re.IGNORECASE):
-            first, second = found
-            swapped = (
-                sign in "+-"
-                and not re.match(r"\W*\w+\W+(?:to\b|from\b)", text)
-                and bool(re.search(r"\b(?:to|from|zu|von|à|de|a|da|ao)\b", text.split(first, 1)[-1], re.IGNORECASE))
-            )
-            return [f"{second} {sign} {first}" if swapped else f"{first} {sign} {second}"]
-    return []
 
 
 # ---- filling in by name -------------------------------------------------------------------------

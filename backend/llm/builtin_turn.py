@@ -17,6 +17,7 @@ _ADDED_BY_AGENT = re.compile(
     r"Fill in the input of the step that serves:"
     r"|\(The results do not cover:)",
 )
+_EXPRESSION = re.compile(r"(?!.*\b(?:or|and)\b)[-−]?[\w.^*/()+ -]{1,120}")
 _NUMBER = re.compile(r"[-−]?\d+(?:[.,]\d+)*")
 
 
@@ -109,19 +110,17 @@ def single_value(found: Any) -> str | None:
     if isinstance(found, (int, float)):
         return f"{found:.15g}" if isinstance(found, float) else str(found)
     if isinstance(found, Mapping):
-        for key in ("value", "exact", "result", "answer", "numeric"):
-            value = single_value(found.get(key))
-            if value:
-                return value
-        return None
+        named = next((found[key] for key in ("value", "exact", "result", "answer", "numeric") if key in found), None)
+        if isinstance(named, str):
+            return named.strip() if _EXPRESSION.fullmatch(named.strip()) else None
+        return single_value(named)
     if not isinstance(found, str) or len(found) > 400:
         return None
-    text = found.strip().split("\n")[0].rstrip(".")
+    text = found.strip().split("\n")[0].rstrip(". ")
+    if "→" in text or text.count("=") > 1:
+        return None
     if "=" in text:
-        text = text.split("=")[-1].strip()
-        head = re.match(r"[-−]?[\w.^*/()+ ]{1,60}$", text)
-        return text if head else None
+        value = text.split("=")[1].split("≈")[0].strip()
+        return value if _EXPRESSION.fullmatch(value) else None
     numbers = _NUMBER.findall(text)
-    if len(numbers) == 1:
-        return str(numbers[0])
-    return None
+    return str(numbers[0]) if len(numbers) == 1 else None

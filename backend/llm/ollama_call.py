@@ -144,7 +144,7 @@ class Call:
                 else:
                     data = await response.content.readany()
                 events = parser.release() if data is None else parser.feed(data) if data else parser.finish()
-                if parser.lines_read != lines:
+                if parser.lines_read != lines and not (events and self._started):
                     self._advance()
                 if parser.ended:
                     self._slot.release(worked=True)

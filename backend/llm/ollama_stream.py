@@ -177,8 +177,11 @@ class AnswerParser:
         return self._take()
 
     def _take(self) -> list[Event]:
-        self._join()
-        events, self._events = self._events, []
+        if self._pieces:
+            self._join()
+        events = self._events
+        if events:
+            self._events = []
         return events
 
     def _fail(self, error: HearthError) -> None:

@@ -51,7 +51,8 @@ def complete_follow_up(previous: str, text: str) -> list[str]:
     """Ways to read a follow-up as a whole query, likeliest first; the last is both turns in one.
 
     "weather in Paris" + "and in Rome?" gives "weather in Rome"; "square root of 16" + "and of 25?" gives
-    "square root of 25"; "How many metres are 5 miles?" + "and in km?" gives "5 miles in km"; numbers replace the last number, a bare name the last prepositional phrase.
+    "square root of 25"; "How many metres are 5 miles?" + "and in km?" gives "5 miles in km"; numbers replace
+    the last number, a bare name the last prepositional phrase.
     """
     before = previous.strip().rstrip("?!. ")
     fragment = _FOLLOW_LEAD.sub("", text.strip(), count=1).rstrip("?!. ")

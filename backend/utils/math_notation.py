@@ -267,10 +267,11 @@ def _spell(tokens: list[Token]) -> list[Token]:
             out.append(Token("sign", "percent"))
             continue
         if out and _ends_operand(out[-1]) and _starts_operand(token) and not _is_call_bracket(out[-1], token):
-            if token.kind == "name" and out[-1].kind == "name" and len(token.text) > 2 and not _is_function(token.text):
-                raise NotationError(
-                    f"{out[-1].text} {token.text}: these words are not mathematics; give an expression."
-                )
+            if token.kind == out[-1].kind == "number":
+                raise NotationError(f"No sign stands between {out[-1].text} and {token.text}; put one there.")
+            words = token.kind == out[-1].kind == "name" and len(token.text) > 2
+            if words and not _is_function(token.text):
+                raise NotationError(f"“{out[-1].text} {token.text}” is not mathematics; give an expression.")
             out.append(Token("sign", "*"))
         if token.kind == "name" and _is_function(token.text):
             at, made = _call(token, tokens, at)

@@ -164,7 +164,7 @@ def zip_bomb() -> bytes:
         ("picture.txt", b"\x89PNG\r\n\x1a\n" + bytes(200), 415, "content"),
         ("tool.exe", b"MZ" + bytes(100), 415, ".exe"),
         ("noextension", b"hello", 415, "extension"),
-        ("big.txt", b"x" * (21 * 1_048_576), 413, "MiB"),
+        ("big.txt", b"x" * (21 * 1_048_576), 413, "20 MB"),
     ],
     ids=["empty", "mislabelled-pdf", "png-as-txt", "exe", "no-extension", "too-big"],
 )

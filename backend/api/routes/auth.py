@@ -13,6 +13,7 @@ from backend.api.deps import (
     ServicesDep,
     checked,
     client_address,
+    json_body,
     read_body,
     read_json,
     read_value,
@@ -40,7 +41,7 @@ def public_key(key: ApiKey) -> dict[str, Any]:
     }
 
 
-@router.post("/login")
+@router.post("/login", openapi_extra=json_body(LoginRequest))
 async def login(request: Request, services: ServicesDep) -> dict[str, Any]:
     """JSON `{username, password}` or an OAuth2 password form."""
     body = await _credentials(request)
@@ -81,7 +82,7 @@ async def list_keys(identity: CurrentIdentity, services: ServicesDep) -> dict[st
     return {"keys": [public_key(key) for key in keys]}
 
 
-@router.post("/keys", status_code=201)
+@router.post("/keys", status_code=201, openapi_extra=json_body(KeyRequest))
 async def create_key(request: Request, identity: CurrentIdentity, services: ServicesDep) -> dict[str, Any]:
     """A new API key; its text is shown in this answer only."""
     body = await read_json(request, KeyRequest)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from backend.api.chat_request import messages_of, question_of
-from backend.api.deps import CurrentOwner, ServicesDep, base_url_of, read_json
+from backend.api.deps import CurrentOwner, ServicesDep, base_url_of, json_body, read_json
 from backend.api.openai_stream import ChatChunks, chat_completion
 from backend.api.sse import EventStream, answer_unless_gone
 from backend.models.schemas import ChatCompletionRequest, RouteRequest
@@ -17,21 +17,8 @@ from backend.tasks.answering import Question
 
 router = APIRouter()
 
-CHAT_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": ChatCompletionRequest.model_json_schema()}},
-    }
-}
-ROUTE_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": RouteRequest.model_json_schema()}},
-    }
-}
 
-
-@router.post("/v1/chat/completions", openapi_extra=CHAT_BODY, tags=["chat"], response_model=None)
+@router.post("/v1/chat/completions", openapi_extra=json_body(ChatCompletionRequest), tags=["chat"], response_model=None)
 async def create_chat_completion(request: Request, owner: CurrentOwner, services: ServicesDep) -> Response:
     """One answer to a list of messages; streamed when `stream` is true."""
     body = await read_json(request, ChatCompletionRequest)
@@ -49,7 +36,7 @@ async def create_chat_completion(request: Request, owner: CurrentOwner, services
     return Response(orjson.dumps(done), 200, headers, "application/json")
 
 
-@router.post("/api/route", openapi_extra=ROUTE_BODY, tags=["chat"])
+@router.post("/api/route", openapi_extra=json_body(RouteRequest), tags=["chat"])
 async def choose_route(request: Request, owner: CurrentOwner, services: ServicesDep) -> dict[str, Any]:
     """Which task and agent would answer these messages. Nothing is run."""
     body = await read_json(request, RouteRequest)

@@ -9,7 +9,7 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from backend.api.deps import CurrentOwner, ServicesDep, page_of, read_json
+from backend.api.deps import CurrentOwner, ServicesDep, json_body, page_of, read_json
 from backend.api.downloads import attachment
 from backend.models.conversations import Conversation, ConversationInfo
 from backend.models.schemas import TitleRequest
@@ -50,7 +50,7 @@ async def get_conversation(session_id: str, owner: CurrentOwner, services: Servi
     return whole(await services.stores.conversations.get(owner, session_id))
 
 
-@router.patch("/{session_id}")
+@router.patch("/{session_id}", openapi_extra=json_body(TitleRequest))
 async def rename_conversation(
     session_id: str, request: Request, owner: CurrentOwner, services: ServicesDep
 ) -> dict[str, Any]:

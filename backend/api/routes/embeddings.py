@@ -9,22 +9,16 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from backend.api.deps import CurrentOwner, ServicesDep, read_json
+from backend.api.deps import CurrentOwner, ServicesDep, json_body, read_json
 from backend.models.errors import InvalidRequest
 from backend.models.schemas import EmbeddingRequest
 
 router = APIRouter(tags=["embeddings"])
 
 MAX_INPUTS = 2048
-BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": EmbeddingRequest.model_json_schema()}},
-    }
-}
 
 
-@router.post("/v1/embeddings", openapi_extra=BODY, response_model=None)
+@router.post("/v1/embeddings", openapi_extra=json_body(EmbeddingRequest), response_model=None)
 async def create_embeddings(request: Request, owner: CurrentOwner, services: ServicesDep) -> Response:
     """Vectors of the texts, in their order, with the server's own embedder."""
     body = await read_json(request, EmbeddingRequest)

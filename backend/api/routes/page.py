@@ -23,6 +23,12 @@ async def index(file_id: str = "") -> FileResponse:
     return _response(FRONTEND / "index.html")
 
 
+@router.get("/docs")
+async def docs() -> FileResponse:
+    """The routes of this server, drawn from its OpenAPI document."""
+    return _response(FRONTEND / "docs.html")
+
+
 @router.get("/config.json")
 async def config() -> dict[str, str]:
     """Where the page finds its backend: here."""

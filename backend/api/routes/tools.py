@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from backend.api.deps import CurrentOwner, ServicesDep, base_url_of, read_json
+from backend.api.deps import CurrentOwner, ServicesDep, base_url_of, json_body, read_json
 from backend.core.toolbox import schema_of, validate
 from backend.models.run import RunContext
 from backend.models.schemas import ToolRunRequest
@@ -42,7 +42,7 @@ async def list_tools(owner: CurrentOwner, services: ServicesDep) -> dict[str, An
     return {"tools": tools}
 
 
-@router.post("/{name}/run")
+@router.post("/{name}/run", openapi_extra=json_body(ToolRunRequest))
 async def run_tool(name: str, request: Request, owner: CurrentOwner, services: ServicesDep) -> dict[str, Any]:
     """One call. 200 also when the tool reports a failure: `error` is then set."""
     body = await read_json(request, ToolRunRequest)

@@ -183,7 +183,9 @@ def _stem(word: str) -> str:
     word = word.casefold()
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
-    return word[:-1] if len(word) > 3 and word.endswith(("s", "e", "n")) else word
+    while len(word) > 3 and word.endswith(("s", "e", "n")):
+        word = word[:-1]
+    return word
 
 
 def _figure(value: Any) -> str:
@@ -218,7 +220,8 @@ def _sentence(table: Table, field: dict[str, Any], statistic: str) -> str | None
     if value is None:
         return None
     where = _label(table, name, value) if statistic in ("min", "max") else ""
-    return f"{_title(statistic)} of {name} is {_figure(value)}{where} (over {field.get('numbers', field['count']):,} values)."
+    count = field.get("numbers", field["count"])
+    return f"{_title(statistic)} of {name} is {_figure(value)}{where} (over {count:,} values)."
 
 
 def _label(table: Table, name: str, value: Any) -> str:

@@ -34,6 +34,7 @@ _WARM_UP = (
     "convert_to(5*mile, km)",
     "series(exp(x), x, 0, 4)",
     "dsolve(diff(f(x),x)=f(x))",
+    "cos(x)=x",
 )
 
 

@@ -95,7 +95,7 @@ def _quadrature(expression: Any, symbol: Any, low: Any, high: Any) -> Any:
     import sympy as sp
 
     def at(place: Any) -> Any:
-        return mpmath.mpmathify(sp.N(expression.subs(symbol, sp.Float(place, 20)), 20))
+        return mpmath.mpmathify(expression.evalf(20, subs={symbol: sp.Float(place, 20)}))
 
     return sp.Float(mpmath.quad(at, [mpmath.mpmathify(sp.N(low, 20)), mpmath.mpmathify(sp.N(high, 20))]), 12)
 

@@ -127,7 +127,7 @@ def solve_numerically(equation: Any, symbol: Any = None, start: Any = None) -> S
         raise Refusal("No formula is known for this, and with several variables it cannot be solved numerically.")
 
     def at(place: Any) -> Any:
-        return mpmath.mpmathify(sp.N(equation.subs(symbol, sp.Float(place, 20)), 20))
+        return mpmath.mpmathify(equation.evalf(20, subs={symbol: sp.Float(place, 20)}))
 
     roots: list[Any] = []
     for first in STARTS if start is None else (float(start),):
