@@ -1,4 +1,4 @@
-"""A thin layer over the file system calls of the engine's threads that counts them, records them, and fails on order."""
+"""A thin layer over the file system calls of the engine's threads: it counts, records and fails them on order."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,12 +19,19 @@ class FailingDisk:
     """From operation `fails_at` on (counted from 1) every call raises `error`, until `heal`.
 
     `crash` also refuses cleaning up, as if the process had died there, and lets a failing write put half its bytes
-    on the disk first.
+    on the disk first. `reads` lets files that are there be opened, as a full disk does.
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, error: int = errno.ENOSPC, crash: bool = False) -> None:
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        error: int = errno.ENOSPC,
+        crash: bool = False,
+        reads: bool = False,
+    ) -> None:
         self.error = error
         self.crash = crash
+        self.reads = reads
         self.fails_at: int | None = None
         self.count = 0
         self.calls: list[tuple[str, str]] = []
@@ -49,6 +57,8 @@ class FailingDisk:
             self.calls.append((name, _target(arguments[0])))
             if name in CLEANING and not self.crash:
                 return real(*arguments, **named)
+            if name == "open" and self.reads and not arguments[1] & os.O_CREAT:
+                return real(*arguments, **named)
             self.count += 1
             if not self.reached:
                 return real(*arguments, **named)
@@ -61,5 +71,4 @@ class FailingDisk:
 
 def _target(first: Any) -> str:
     """The base name of a path, or of what a file descriptor stands for."""
-    path = os.readlink(f"/proc/self/fd/{first}") if isinstance(first, int) else os.fspath(first)
-    return os.path.basename(path)  # noqa: PTH119
+    return (Path(f"/proc/self/fd/{first}").readlink() if isinstance(first, int) else Path(first)).name

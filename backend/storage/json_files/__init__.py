@@ -14,7 +14,7 @@ from backend.storage.json_files.atomic import ensure_folder, sweep_temporaries
 from backend.storage.json_files.conversations import JsonConversationStore
 from backend.storage.json_files.damages import Damages, is_set_aside
 from backend.storage.json_files.disk import Disk
-from backend.storage.json_files.document_files import set_orphans_aside
+from backend.storage.json_files.document_files import clear_up
 from backend.storage.json_files.documents import JsonDocumentStore
 from backend.storage.json_files.locks import file_lock
 from backend.storage.json_files.paths import Area
@@ -51,7 +51,7 @@ def create(settings: Settings) -> Stores:
         }
         _clear_up([roots["users"], roots["sessions"]], list(areas.values()), damages)
         for _, folder in areas["uploads"].owners():
-            _set_orphans_aside(folder, damages)
+            _clear_uploads(folder, damages)
     except OSError as error:
         raise SettingsError(
             f"DATA_DIR={settings.data_dir} cannot be used: {error.strerror}."
@@ -97,6 +97,6 @@ def _clear_up(singles: list[Path], areas: list[Area], damages: Damages) -> None:
                 damages.found(path)
 
 
-def _set_orphans_aside(folder: Path, damages: Damages) -> None:
+def _clear_uploads(folder: Path, damages: Damages) -> None:
     with contextlib.suppress(StorageFailed), file_lock(folder / ".lock"):
-        set_orphans_aside(folder, damages)
+        clear_up(folder, damages)

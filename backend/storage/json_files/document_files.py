@@ -32,6 +32,7 @@ from backend.utils.ids import is_safe_id
 
 META_SUFFIX = ".json"
 TEXT_SUFFIX = ".text.jsonl"
+DELETED_SUFFIX = ".deleted"
 VERSION = 1
 _PAGES_BYTES = 262_144
 
@@ -117,21 +118,33 @@ def _read(path: Path, mark: Mark, form: DocumentFormat, damages: Damages) -> Doc
 
 
 def remove_document(content: Path) -> None:
-    """Remove every file of a document. What is known of it goes last: a crash leaves it there to be deleted again."""
+    """Remove every file of a document. Renaming what is known of it decides; a start finishes what a crash left."""
     folder, file_id = content.parent, content.name
-    meta, text = f"{file_id}{META_SUFFIX}", f"{file_id}{TEXT_SUFFIX}"
+    (folder / f"{file_id}{META_SUFFIX}").rename(folder / f".{file_id}{DELETED_SUFFIX}")
+    sync_folder(folder)
+    _remove_rest(folder, file_id)
+
+
+def _remove_rest(folder: Path, file_id: str) -> None:
+    names = (file_id, f"{file_id}{META_SUFFIX}", f"{file_id}{TEXT_SUFFIX}")
     set_aside = [
-        other.name
-        for other in folder.glob(f"{file_id}.*")
-        if any(belongs_to(other.name, name) for name in (file_id, meta, text))
+        other.name for other in folder.glob(f"{file_id}.*") if any(belongs_to(other.name, name) for name in names)
     ]
-    for name in [file_id, text, *set_aside, meta]:
+    # The note that it is deleted goes last, so that whatever stops this is made good later.
+    for name in [file_id, f"{file_id}{TEXT_SUFFIX}", *set_aside, f".{file_id}{DELETED_SUFFIX}"]:
         (folder / name).unlink(missing_ok=True)
     sync_folder(folder)
 
 
-def set_orphans_aside(folder: Path, damages: Damages) -> None:
-    """Put away bytes of which nothing is known: a crash in the middle of an upload. Needs the folder's lock."""
+def clear_up(folder: Path, damages: Damages) -> None:
+    """Finish deletes that a crash interrupted, and set aside bytes of which nothing is known. Needs the lock.
+
+    Such bytes are an upload that was never acknowledged.
+    """
+    for note in list(folder.glob(f".*{DELETED_SUFFIX}")):
+        file_id = note.name.removeprefix(".").removesuffix(DELETED_SUFFIX)
+        if is_safe_id(file_id):
+            _remove_rest(folder, file_id)
     names = {path.name for path in folder.iterdir()}
     for name in names:
         content = folder / name
