@@ -67,8 +67,8 @@ def _create(path: Path) -> None:
 def _read(path: Path) -> bytes:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise
+    except (FileNotFoundError, NotADirectoryError):
+        raise  # about the folder, not the file
     except OSError as error:
         raise _unusable(path, error.strerror or "it cannot be opened") from None
     with os.fdopen(handle, "rb") as file:

@@ -68,6 +68,7 @@ class ToolRegistry:
                 raise SettingsError(f"Two tools are named {tool.name}: rename or remove one in backend/tools.")
             self.tools[tool.name] = tool
         self.unavailable = {each.name: each for each in unavailable if each.name not in self.tools}
+        self._schemas: dict[str, dict[str, Any]] = {}
 
     @classmethod
     def discover(cls, services: ToolServices, package: str = "backend.tools") -> ToolRegistry:
@@ -103,7 +104,13 @@ class ToolRegistry:
     def toolbox(self, context: RunContext, allowed: Sequence[str] | None = None) -> Toolbox:
         """The tools one run may use: all, or those named."""
         tools = self.tools if allowed is None else {n: t for n, t in self.tools.items() if n in allowed}
-        return Toolbox(tools, context)
+        return Toolbox(tools, context, self.schema)
+
+    def schema(self, name: str) -> dict[str, Any]:
+        """The JSON schema of a tool's arguments; made once, as making it costs a millisecond."""
+        if name not in self._schemas:
+            self._schemas[name] = schema_of(self.tools[name].Args)
+        return self._schemas[name]
 
 
 @dataclass(slots=True)
@@ -112,13 +119,20 @@ class Toolbox:
 
     tools: Mapping[str, Tool]
     context: RunContext
+    schema: Callable[[str], dict[str, Any]] | None = None
+    """Where to have argument schemas from by tool name, when they are at hand already."""
     sources: list[Source] = field(default_factory=list)
     """Source of marker `[n]` at position n-1."""
 
     def specs(self) -> tuple[ToolSpec, ...]:
         """What the model is shown."""
         return tuple(
-            ToolSpec(tool.name, tool.description, schema_of(tool.Args), partial(_propose, tool, self.context))
+            ToolSpec(
+                tool.name,
+                tool.description,
+                self.schema(tool.name) if self.schema is not None else schema_of(tool.Args),
+                partial(_propose, tool, self.context),
+            )
             for tool in self.tools.values()
         )
 

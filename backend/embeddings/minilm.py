@@ -6,7 +6,8 @@ import asyncio
 import hashlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,12 +21,11 @@ if TYPE_CHECKING:
 MODEL = "all-MiniLM-L6-v2"
 DIMENSIONS = 384
 BATCH = 8
-"""Larger batches are slower: they no longer fit the processor's cache."""
-WINDOW = 256
-"""Texts tokenised together, so that batches hold texts of nearly one length."""
+"""Texts that a thread takes at a time: what a cancelled call still finishes."""
 MAX_CHARS = 20_000
 """The model reads 256 word pieces; what lies beyond this cannot change the vector and would only cost time."""
 MAX_THREADS = 8
+"""Texts embedded at the same time, at most one a processor."""
 FILES = ("model.int8.onnx", "tokenizer.json")
 WEIGHTS = Path(__file__).parent / "weights" / MODEL
 CHARS_PER_TOKEN = 4.0
@@ -46,6 +46,8 @@ class _Engine:
 
     session: Any
     tokenizer: Any
+    pool: ThreadPoolExecutor
+    """For documents alone: queries do not wait behind an upload."""
 
 
 class MiniLM:
@@ -57,7 +59,6 @@ class MiniLM:
         self._weights = weights
         self._engine: _Engine | None = None
         self._loading = threading.Lock()
-        self._documents = asyncio.Lock()
 
     @property
     def loaded(self) -> bool:
@@ -68,27 +69,34 @@ class MiniLM:
         return DIMENSIONS
 
     async def embed_documents(self, texts: Sequence[str]) -> FloatArray:
-        """Raises StorageFailed when the weights are missing or damaged. Cancelling it stops after the batch."""
+        """Raises StorageFailed when the weights are missing or damaged. Cancelling it stops after 8 texts a thread.
+
+        Each text is run by itself: int8 scales are taken from all that runs together, so neighbours in a batch, and
+        padding most of all, would change a text's vector (cosine 0.97), and cost more than they save.
+        """
+        engine = await self._load() if texts else None  # first, because it imports numpy off the event loop
         import numpy as np
 
         vectors = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
-        if not texts:
+        if engine is None:
             return vectors
-        engine = await self._load()
-        for start in range(0, len(texts), WINDOW):
-            window = texts[start : start + WINDOW]
-            tokens = await asyncio.to_thread(_tokenise, engine, window)
-            for rows in _batches(tokens):
-                batch = [tokens[row] for row in rows]
-                # One batch at a time for all callers: queries, which do not wait here, stay quick beside an upload.
-                async with self._documents:
-                    vectors[[start + row for row in rows]] = await asyncio.to_thread(_infer, engine, batch)
+        loop, workers = asyncio.get_running_loop(), _threads()
+        size = min(BATCH, -(-len(texts) // workers))
+        starts = iter(range(0, len(texts), size))
+
+        async def work() -> None:
+            for start in starts:
+                batch = texts[start : start + size]
+                vectors[start : start + size] = await loop.run_in_executor(engine.pool, _embed, engine, batch)
+
+        await asyncio.gather(*(work() for _ in range(workers)))
         return vectors
 
     async def embed_query(self, text: str) -> FloatArray:
         """Raises StorageFailed when the weights are missing or damaged."""
         engine = await self._load()
-        return await asyncio.to_thread(_embed_one, engine, text)
+        vector: FloatArray = (await asyncio.to_thread(_embed, engine, [text]))[0]
+        return vector
 
     def count_tokens(self, texts: Sequence[str]) -> int:
         """Word pieces the model reads (at most 256 a text); an estimate until the model is loaded."""
@@ -97,7 +105,9 @@ class MiniLM:
         return sum(len(ids) for ids in _tokenise(self._engine, texts))
 
     async def aclose(self) -> None:
-        self._engine = None
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.pool.shutdown(wait=False, cancel_futures=True)
 
     async def _load(self) -> _Engine:
         engine = self._engine
@@ -118,12 +128,16 @@ def _open(folder: Path) -> _Engine:
     _verify(folder)
     options = onnxruntime.SessionOptions()
     options.enable_cpu_mem_arena = False  # the arena keeps the largest batch's memory for ever
-    options.intra_op_num_threads = max(1, min(MAX_THREADS, os.cpu_count() or 2))
-    options.inter_op_num_threads = 1
+    options.intra_op_num_threads = 1  # threads take a text each, which is faster than sharing one
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(str(folder / "model.int8.onnx"), options, providers=["CPUExecutionProvider"])
-    return _Engine(session, Tokenizer.from_file(str(folder / "tokenizer.json")))
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    return _Engine(session, tokenizer, ThreadPoolExecutor(_threads(), thread_name_prefix="embed"))
+
+
+def _threads() -> int:
+    return max(1, min(MAX_THREADS, os.cpu_count() or 2))
 
 
 def _verify(folder: Path) -> None:
@@ -151,27 +165,13 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _batches(tokens: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """Row numbers, BATCH at a time, rows of similar length together."""
-    order = sorted(range(len(tokens)), key=lambda row: len(tokens[row]))
-    for start in range(0, len(order), BATCH):
-        yield order[start : start + BATCH]
-
-
-def _infer(engine: _Engine, batch: Sequence[Sequence[int]]) -> FloatArray:
-    """Shape (len(batch), 384). The graph pools over the attention mask and normalises."""
+def _embed(engine: _Engine, texts: Sequence[str]) -> FloatArray:
+    """Shape (len(texts), 384). The graph pools over the attention mask and normalises."""
     import numpy as np
 
-    longest = max(len(ids) for ids in batch)
-    input_ids = np.zeros((len(batch), longest), dtype=np.int64)
-    attention_mask = np.zeros_like(input_ids)
-    for row, ids in enumerate(batch):
-        input_ids[row, : len(ids)] = ids
-        attention_mask[row, : len(ids)] = 1
-    vectors: FloatArray = engine.session.run(None, {"input_ids": input_ids, "attention_mask": attention_mask})[0]
+    vectors = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
+    for row, ids in enumerate(_tokenise(engine, texts)):
+        input_ids = np.array([ids], dtype=np.int64)
+        inputs = {"input_ids": input_ids, "attention_mask": np.ones_like(input_ids)}
+        vectors[row] = engine.session.run(None, inputs)[0][0]
     return vectors
-
-
-def _embed_one(engine: _Engine, text: str) -> FloatArray:
-    vector: FloatArray = _infer(engine, _tokenise(engine, [text]))[0]
-    return vector

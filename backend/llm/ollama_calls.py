@@ -18,6 +18,7 @@ log = logging.getLogger("hearth.ollama")
 MAX_CALL_CHARS = 65_536
 """Text held back as a possible call is given out as text beyond this."""
 MAX_CALLS = 64
+MAX_BLANKS = 200
 _FENCE = "```"
 _FENCE_LABELS = ("", "json", "xml", "tool_call", "tool_calls", "tool_code")
 _TAG_OPEN, _TAG_CLOSE = "<tool_call>", "</tool_call>"
@@ -112,6 +113,8 @@ class CallHold:
 def could_be_calls(text: str, names: Collection[str]) -> bool:
     """Whether a text may be the beginning of nothing but tool calls."""
     rest = text.lstrip()
+    if not rest:
+        return len(text) < MAX_BLANKS
     if rest.startswith("`"):
         if len(rest) < len(_FENCE):
             return _FENCE.startswith(rest)

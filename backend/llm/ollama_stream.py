@@ -199,13 +199,10 @@ class AnswerParser:
             self._pieces = []
 
     def _last_line(self, rest: bytes) -> None:
-        try:
-            self._line(rest)
-        except UpstreamError:
-            # Half a line is what a cut leaves; a whole one may lack only its newline.
-            if rest.rstrip().endswith(b"}"):
-                raise
-            raise broken_off() from None
+        """What comes after the last newline: a whole line that lacks its own, or the half that a cut leaves."""
+        if rest.lstrip().startswith(b"{") and not _is_json(rest):
+            raise broken_off()
+        self._line(rest)
 
     def _line(self, line: bytes) -> None:
         try:
@@ -335,6 +332,14 @@ class AnswerParser:
             self.text_size += len(call.name) + len(call.arguments)
             self._events.append(ToolCallMade(call))
             self.calls_made += 1
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        lenient_loads(line)
+    except UpstreamError:
+        return False
+    return True
 
 
 def lenient_loads(line: bytes) -> Any:

@@ -9,7 +9,7 @@ import orjson
 OPEN, CLOSE = "<think>", "</think>"
 MAX_HELD_CHARS = 4096
 MAX_BLANKS = 200
-"""White space a JSON answer may hold in a row before it counts as running on without end."""
+"""White space in a row: more before an answer is passed on, more in a JSON answer counts as running on without end."""
 
 
 class ThinkSplitter:
@@ -72,7 +72,7 @@ class ThinkSplitter:
         if text.startswith(OPEN):
             self._state, self._held = "thinking", text[len(OPEN) :].lstrip()
             return self._think()
-        if OPEN.startswith(text):
+        if OPEN.startswith(text) and len(self._held) < MAX_BLANKS:
             return "", ""
         if self._inside_unsaid:
             self._state, self._held = "thinking", text

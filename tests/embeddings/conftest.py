@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -12,5 +13,7 @@ __all__ = ["ollama_double", "ollama_double_process"]
 
 @pytest.fixture(scope="session")
 def minilm() -> Iterator[MiniLM]:
-    """The real model, loaded once; it keeps no loop between calls."""
-    yield MiniLM()
+    """The real model, loaded once; it is bound to no event loop."""
+    model = MiniLM()
+    yield model
+    asyncio.run(model.aclose())

@@ -69,7 +69,7 @@ async def test_dimensions_are_asked_for_once(ollama_double: OllamaDouble, make: 
 
 
 async def test_vectors_that_are_not_normal_are_normalised(ollama_double: OllamaDouble, make: Make) -> None:
-    body = {"model": "m", "embeddings": [[3.0, 4.0]]}
+    body = '{"model": "m", "embeddings": [[3.0, 4.0]]}'
     ollama_double.script(fault("status", status=200, body=body, match=EMBED))
     embedder = make()
     assert np.allclose(await embedder.embed_query("x"), [0.6, 0.8])
@@ -123,13 +123,13 @@ async def test_a_missing_model_says_how_to_get_it(ollama_double: OllamaDouble, m
         ("empty_403", {}, UpstreamError),
         ("closed", {}, UpstreamError),
         ("redirect", {"location": "http://example.com/"}, UpstreamError),
-        ("status", {"status": 200, "body": {"embeddings": []}}, UpstreamError),
-        ("status", {"status": 200, "body": {"embeddings": [[]]}}, UpstreamError),
-        ("status", {"status": 200, "body": {"embeddings": [["x", "y"]]}}, UpstreamError),
-        ("status", {"status": 200, "body": {"embeddings": [[1.0, None]]}}, UpstreamError),
-        ("status", {"status": 200, "body": {"embeddings": {"0": [1.0]}}}, UpstreamError),
-        ("status", {"status": 200, "body": {"error": "odd"}}, UpstreamError),
-        ("status", {"status": 200, "body": [1, 2]}, UpstreamError),
+        ("status", {"status": 200, "body": '{"embeddings": []}'}, UpstreamError),
+        ("status", {"status": 200, "body": '{"embeddings": [[]]}'}, UpstreamError),
+        ("status", {"status": 200, "body": '{"embeddings": [["x", "y"]]}'}, UpstreamError),
+        ("status", {"status": 200, "body": '{"embeddings": [[1.0, null]]}'}, UpstreamError),
+        ("status", {"status": 200, "body": '{"embeddings": {"0": [1.0]}}'}, UpstreamError),
+        ("status", {"status": 200, "body": '{"error": "odd"}'}, UpstreamError),
+        ("status", {"status": 200, "body": "[1, 2]"}, UpstreamError),
     ],
 )
 async def test_useless_answers_are_upstream_errors(
@@ -165,7 +165,7 @@ async def test_of_several_hosts_the_first_that_answers_is_kept(ollama_double: Ol
 async def test_a_model_that_changes_its_dimensions_is_an_error(ollama_double: OllamaDouble, make: Make) -> None:
     embedder = make()
     await embedder.dimensions()
-    ollama_double.script(fault("status", status=200, body={"embeddings": [[1.0, 0.0]]}, match=EMBED))
+    ollama_double.script(fault("status", status=200, body='{"embeddings": [[1.0, 0.0]]}', match=EMBED))
     with pytest.raises(UpstreamError, match="restart"):
         await embedder.embed_query("x")
 

@@ -145,7 +145,8 @@ def test_endings(data, ending):
         ),
         (b'{"error":{"message":"m does not support tools"}}\n', InvalidRequest),
         (b"<html><body>Bad gateway</body></html>\n", UpstreamError),
-        (b"<!doctype html>", UpstreamCut),
+        (b"<!doctype html>", UpstreamError),
+        (b'{"a":{}', UpstreamCut),
         (b"[1]\n", UpstreamError),
         (b'"text"\n', UpstreamError),
         (b'{"hello":"world"}\n', UpstreamError),
@@ -164,6 +165,7 @@ def test_endings(data, ending):
         "error object",
         "HTML line",
         "HTML end",
+        "half a line that ends with a brace",
         "list",
         "string",
         "something else",
@@ -172,8 +174,9 @@ def test_endings(data, ending):
 )
 @pytest.mark.parametrize("size", [None, 1000])
 def test_ups_1_unusable_answers_are_defined_errors(data, error, size):
-    with pytest.raises(error):
+    with pytest.raises(error) as caught:
         read(data, size)
+    assert isinstance(caught.value, UpstreamCut) is (error is UpstreamCut)
 
 
 def test_ups_1_end_of_bytes_after_text_is_a_cut_never_a_stop():

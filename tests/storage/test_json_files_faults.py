@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -83,8 +84,9 @@ async def fill(stores: Stores) -> None:
     await stores.runs.save(ALICE, {"run_id": "run-1", "created_at": 1.0, "steps": []})
 
 
-async def state_of(stores: Stores) -> list[Any]:
+async def state_of(stores: Stores, folder: Path) -> list[Any]:
     """Everything that is stored, without random ids and times."""
+    sessions = json.loads((folder / "sessions" / "sessions.json").read_text())
     conversations = []
     for info in (await stores.conversations.list_conversations(ALICE))[0]:
         messages = (await stores.conversations.get(ALICE, info.session_id)).messages
@@ -103,6 +105,7 @@ async def state_of(stores: Stores) -> list[Any]:
         [(user.username, user.disabled) for user in await stores.users.list_users(SERVER)],
         sorted(key.key_hash for key in await stores.users.list_keys(SERVER)),
         await stores.sessions.is_revoked(ALICE, "jti-1"),
+        sorted(kept["token"]["token_hash"] for kept in sessions["refresh"]),
         (await stores.runs.list_runs(ALICE))[0],
     ]
 
@@ -123,11 +126,12 @@ async def rehearse(tmp_path: Path, write: Write) -> Rehearsal:
     template = tmp_path / "template"
     stores = json_files.create(settings_for(template))
     await fill(stores)
-    before = await state_of(stores)
+    before = await state_of(stores, template)
     await stores.aclose()
-    stores = json_files.create(settings_for(Path(shutil.copytree(template, tmp_path / "undisturbed"))))
+    undisturbed = Path(shutil.copytree(template, tmp_path / "undisturbed"))
+    stores = json_files.create(settings_for(undisturbed))
     await write(stores)
-    after = await state_of(stores)
+    after = await state_of(stores, undisturbed)
     await stores.aclose()
     assert before != after
     return Rehearsal(template, before, after)
@@ -142,17 +146,17 @@ async def test_st_5_failing_disk_at_every_step_leaves_all_as_it_was(
     for step in range(1, MOST_STEPS):
         folder = rehearsal.copy(step)
         stores = json_files.create(settings_for(folder))
-        await state_of(stores)
+        await state_of(stores, folder)
         disk.arm(step)
         failed = await refused_with(StorageFull, write, stores)
         reached = disk.reached
         disk.heal()
         # A disk that fails after the decisive rename has done it all the same, and the caller knows it is unsure.
         allowed = (rehearsal.before, rehearsal.after) if failed else (rehearsal.after,)
-        assert await state_of(stores) in allowed, f"same engine, step {step}"
+        assert await state_of(stores, folder) in allowed, f"same engine, step {step}"
         assert not list(folder.rglob("*.tmp")), f"left behind at step {step}"
         again = json_files.create(settings_for(folder))
-        assert await state_of(again) in allowed, f"after a restart, step {step}"
+        assert await state_of(again, folder) in allowed, f"after a restart, step {step}"
         assert again.damaged() == []
         await again.aclose()
         await stores.aclose()
@@ -177,7 +181,7 @@ async def test_st_7_death_at_every_step_leaves_the_state_before_or_after(
         disk.heal()
         again = json_files.create(settings_for(folder))
         allowed = (rehearsal.before, rehearsal.after) if failed else (rehearsal.after,)
-        assert await state_of(again) in allowed, f"step {step}"
+        assert await state_of(again, folder) in allowed, f"step {step}"
         # An upload that died between its two renames leaves bytes that nobody knows: set aside, and nothing else.
         assert all(kept.startswith("uploads/") for kept in again.damaged()), f"step {step}"
         assert not [*folder.rglob("*.tmp"), *folder.rglob("*.deleted")], f"step {step}"
@@ -227,15 +231,17 @@ async def test_st_5_each_failure_of_the_disk_has_its_answer_and_recovers(
     assert (await engine.conversations.info(ALICE, SESSION)).messages == 4
 
 
-async def test_st_5_reads_go_on_while_nothing_can_be_written(engine: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_st_5_reads_go_on_while_nothing_can_be_written(
+    engine: Stores, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await fill(engine)
-    before = await state_of(engine)
+    before = await state_of(engine, data_dir)
     disk = FailingDisk(monkeypatch, errno.ENOSPC, reads=True)
     disk.arm(1)
     for name, write in WRITES.items():
         if not name.startswith("delete"):
             assert await refused_with(StorageFull, write, engine), name
-    assert await state_of(engine) == before
+    assert await state_of(engine, data_dir) == before
     disk.heal()
     for name in ("append", "add-user", "upload", "save-run"):
         await WRITES[name](engine)

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from backend.api.deps import CurrentOwner, ServicesDep, base_url_of, json_body, read_json
-from backend.core.toolbox import schema_of, validate
+from backend.core.toolbox import validate
 from backend.models.run import RunContext
 from backend.models.schemas import ToolRunRequest
 
@@ -23,7 +23,7 @@ async def list_tools(owner: CurrentOwner, services: ServicesDep) -> dict[str, An
         {
             "name": tool.name,
             "description": tool.description,
-            "parameters": schema_of(tool.Args),
+            "parameters": services.registry.schema(tool.name),
             "available": True,
             "reason": None,
         }
