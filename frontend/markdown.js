@@ -155,11 +155,15 @@ export function healTail(text) {
   return text.slice(0, cut) + tail;
 }
 
+const TEXT_ATTRIBUTES = "title target rel class align start type tabindex data-cite data-copy aria-label".split(" ");
+
 const ALLOWED = {
   ALLOWED_TAGS: (
     "p br hr h1 h2 h3 h4 h5 h6 strong em del code pre blockquote ul ol li table thead tbody tr th td a button span div"
   ).split(" "),
-  ALLOWED_ATTR: "href title target rel class align start type tabindex data-cite data-copy aria-label".split(" "),
+  ALLOWED_ATTR: ["href", ...TEXT_ATTRIBUTES],
+  // Their values are no addresses, so the pattern below is not for them.
+  ADD_URI_SAFE_ATTR: TEXT_ATTRIBUTES,
   ALLOW_DATA_ATTR: false,
   ALLOW_ARIA_ATTR: false,
   ALLOWED_URI_REGEXP: /^(?:https?:\/\/|mailto:|#|\/files\/)/i,

@@ -35,7 +35,13 @@ DRAIN_S = 0.05
 REFUSAL_S = 5.0
 """How long the text of an error is awaited."""
 MAX_ERROR_BYTES = 65_536
-_HEADERS = {"Content-Type": "application/json", "Accept": "application/x-ndjson", "User-Agent": "hearth"}
+_HEADERS = {
+    "Content-Type": "application/json",
+    "Accept": "application/x-ndjson",
+    # A proxy that compresses also collects tokens before it passes them on.
+    "Accept-Encoding": "identity",
+    "User-Agent": "hearth",
+}
 
 
 def new_session() -> aiohttp.ClientSession:
@@ -205,7 +211,7 @@ class Call:
         except self._lost:
             log.info("%s: the error text of %s is incomplete", self.model, self.url)
         reason = unwrap(bytes(body))
-        log.warning("%s: %s answered %d: %s", self.model, self.url, response.status, reason.text[:500])
+        log.warning("%s: %s answered %d: %r", self.model, self.url, response.status, reason.text[:300])
         retry_after = retry_after_of(response.headers.get("Retry-After"))
         return error_for(response.status, reason, self.model, retry_after)
 

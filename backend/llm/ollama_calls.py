@@ -6,7 +6,7 @@ import json
 import logging
 import re
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import orjson
@@ -23,10 +23,15 @@ _FENCE = "```"
 _FENCE_LABELS = ("", "json", "xml", "tool_call", "tool_calls", "tool_code")
 _TAG_OPEN, _TAG_CLOSE = "<tool_call>", "</tool_call>"
 _FUNCTION_OPEN, _FUNCTION_CLOSE = "<function=", "</function>"
+MAX_DEPTH = 2
+"""A fence may hold tags, and those the calls."""
 _KEYS = frozenset({"name", "arguments", "parameters", "function", "type", "id"})
 _NAME = re.compile(r'"name"\s*:\s*"([^"\\]*)"')
 _FUNCTION = re.compile(r"<function=([A-Za-z0-9_.-]+)>(.*?)</function>", re.DOTALL)
 _PARAMETER = re.compile(r"\s*<parameter=([^>\s]+)>\n?(.*?)\n?</parameter>\s*", re.DOTALL)
+
+_Found = tuple[str, dict[str, Any]]
+"""A name and arguments."""
 
 
 class CallIds:
@@ -161,45 +166,46 @@ def _could_be_object(text: str, names: Collection[str]) -> bool:
 
 def textual_calls(text: str, names: Collection[str]) -> list[tuple[str, str]]:
     """(name, arguments as JSON text) of each call when the whole text is calls of offered tools only, else []."""
-    body = _unfenced(text.strip())
-    found = _tagged(body) if body.startswith("<") else _objects(body)
-    if not found or len(found) > MAX_CALLS or any(name not in names for name, _ in found):
+    found = _scan(text)
+    if len(found) > MAX_CALLS or any(name not in names for name, _ in found):
         return []
     return [(name, orjson.dumps(arguments).decode()) for name, arguments in found]
 
 
-def _unfenced(text: str) -> str:
-    if not text.startswith(_FENCE) or not text.endswith(_FENCE) or "\n" not in text:
-        return text
-    label, _, body = text[len(_FENCE) : -len(_FENCE)].partition("\n")
-    return body.strip() if label.strip() in _FENCE_LABELS else text
-
-
-def _tagged(text: str) -> list[tuple[str, dict[str, Any]]]:
-    """`<tool_call>…</tool_call>` in a row, each holding JSON or a function tag; or bare function tags."""
-    if text.startswith(_FUNCTION_OPEN):
-        return _functions(text)
-    calls: list[tuple[str, dict[str, Any]]] = []
-    while text:
-        inside, closed, text = text.removeprefix(_TAG_OPEN).partition(_TAG_CLOSE)
-        inside, text = inside.strip(), text.strip()
-        found = _functions(inside) if inside.startswith(_FUNCTION_OPEN) else _objects(inside)
-        if not closed or not found or (text and not text.startswith(_TAG_OPEN)):
+def _scan(text: str, depth: int = 0) -> list[_Found]:
+    """Calls one after another and nothing else between them than separators; [] when there is anything else."""
+    calls: list[_Found] = []
+    rest = text.strip()
+    while rest:
+        found, rest = _first(rest, depth)
+        if not found or len(calls) > MAX_CALLS:
             return []
         calls += found
+        rest = rest.lstrip(" \t\r\n,;")
     return calls
 
 
-def _functions(text: str) -> list[tuple[str, dict[str, Any]]]:
-    calls: list[tuple[str, dict[str, Any]]] = []
-    if _FUNCTION.sub("", text).strip():
-        return []
-    for name, body in _FUNCTION.findall(text):
-        arguments = _function_arguments(body)
-        if arguments is None:
-            return []
-        calls.append((name, arguments))
-    return calls
+def _first(text: str, depth: int) -> tuple[list[_Found], str]:
+    """What the text begins with, and the rest; no calls when it begins with something else."""
+    for opener, closer in ((_FENCE, _FENCE), (_TAG_OPEN, _TAG_CLOSE)):
+        if text.startswith(opener):
+            inside, closed, rest = text[len(opener) :].partition(closer)
+            if opener == _FENCE:
+                label, _, inside = inside.partition("\n")
+                closed = closed if label.strip() in _FENCE_LABELS else ""
+            return (_scan(inside, depth + 1) if closed and depth < MAX_DEPTH else []), rest
+    if (function := _FUNCTION.match(text)) is not None:
+        arguments = _function_arguments(function[2])
+        return ([] if arguments is None else [(function[1], arguments)]), text[function.end() :]
+    if text[0] not in "{[":
+        return [], ""
+    try:
+        value, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return [], ""
+    calls = [_object_call(item) for item in (value if isinstance(value, list) else [value])]
+    whole = [each for each in calls if each is not None]
+    return (whole if len(whole) == len(calls) else []), text[end:]
 
 
 def _function_arguments(body: str) -> dict[str, Any] | None:
@@ -211,39 +217,7 @@ def _function_arguments(body: str) -> dict[str, Any] | None:
     return None if _PARAMETER.sub("", body).strip() else dict(_PARAMETER.findall(body))
 
 
-def _objects(text: str) -> list[tuple[str, dict[str, Any]]]:
-    """One object, a list of objects, or several objects in a row."""
-    value = _loads(text)
-    if value is None:
-        value = _in_a_row(text)
-    items: Sequence[Any] = value if isinstance(value, list) else [value]
-    calls: list[tuple[str, dict[str, Any]]] = []
-    for item in items:
-        call = _object_call(item)
-        if call is None:
-            return []
-        calls.append(call)
-    return calls
-
-
-def _in_a_row(text: str) -> list[Any] | None:
-    """Values separated by white space, commas or semicolons."""
-    decoder, position = json.JSONDecoder(), 0
-    values: list[Any] = []
-    while position < len(text):
-        if text[position] != "{" or len(values) > MAX_CALLS:
-            return None
-        try:
-            value, position = decoder.raw_decode(text, position)
-        except (ValueError, RecursionError):
-            return None
-        values.append(value)
-        while position < len(text) and text[position] in " \t\r\n,;":
-            position += 1
-    return values or None
-
-
-def _object_call(item: Any) -> tuple[str, dict[str, Any]] | None:
+def _object_call(item: Any) -> _Found | None:
     if not isinstance(item, Mapping) or not _KEYS.issuperset(item):
         return None
     inner = item.get("function")

@@ -150,7 +150,7 @@ def _by_text(reason: Reason, model: str) -> HearthError | None:
             f"The model {model!r} cannot take reasoning_effort: leave it out.", param="reasoning_effort"
         )
     if "does not support chat" in text or "does not support generate" in text:
-        return InvalidRequest(f"The model {model!r} only makes embeddings: choose a chat model.", param="model")
+        return embeddings_only(model)
     if "does not support" in text:
         return InvalidRequest(f"The model {model!r} does not support something this request asks for.", param="model")
     if reason.kind == "exceed_context_size_error" or _says_context_overflow(text):
@@ -214,6 +214,10 @@ def context_too_long(model: str) -> ContextTooLong:
         f"The conversation does not fit the context window of {model!r}: shorten it, or use a model with a larger one.",
         param="messages",
     )
+
+
+def embeddings_only(model: str) -> InvalidRequest:
+    return InvalidRequest(f"The model {model!r} cannot chat, it only makes embeddings: choose another.", param="model")
 
 
 def tools_unsupported(model: str) -> ToolsUnsupported:

@@ -228,7 +228,7 @@ class Library:
         try:
             return await answer
         except ResponseError as error:
-            log.info("%s answered %d: %s", url, error.status_code, str(error.error)[:300])
+            log.info("%s answered %d: %r", url, error.status_code, str(error.error)[:300])
             raise _refused(error.status_code, error.error, model) from None
         except httpx.TimeoutException as error:
             log.info("%s: %r", url, error)

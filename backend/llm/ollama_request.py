@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from backend.llm.ollama_errors import tools_unsupported
+from backend.llm.ollama_errors import embeddings_only, tools_unsupported
 from backend.llm.ollama_models import ModelDetails
 from backend.llm.ollama_window import (
     CAUTIOUS,
@@ -135,6 +135,8 @@ def prepare(
 
 
 def _check(request: ChatRequest, details: ModelDetails) -> None:
+    if not details.may("completion"):
+        raise embeddings_only(details.info.id)
     if not any(message.role == "user" for message in request.messages):
         raise InvalidRequest("There is no user message: add at least one message with role `user`.", param="messages")
     if not details.may("vision") and any(message.images for message in request.messages):

@@ -218,15 +218,16 @@ class _Attempt:
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         ours, theirs = socket.socketpair()
+        connected = None
         try:
             self.link.submit(self.job_id, theirs.fileno())
-            return await asyncio.open_connection(sock=ours)
-        except BaseException:
-            ours.close()
-            self._end()
-            raise
+            connected = await asyncio.open_connection(sock=ours)
         finally:
             theirs.close()
+            if connected is None:
+                ours.close()
+                self._end()
+        return connected
 
     async def _converse(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, deadline: asyncio.Timeout

@@ -66,6 +66,7 @@ class ZygoteLink:
         """A zygote that has loaded the family's libraries. Raises ZygoteGone when it does not come up."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
+        process = None
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -79,11 +80,10 @@ class ZygoteLink:
                 cwd="/",
                 start_new_session=True,
             )
-        except BaseException:
-            ours.close()
-            raise
         finally:
             theirs.close()
+            if process is None:
+                ours.close()
         link = cls(process, ours)
         try:
             async with asyncio.timeout(START_SECONDS):
@@ -91,7 +91,7 @@ class ZygoteLink:
         except (TimeoutError, ZygoteGone):
             await link.aclose()
             raise ZygoteGone from None
-        except BaseException:
+        except asyncio.CancelledError:
             link._let_go()
             raise
         return link

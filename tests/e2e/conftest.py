@@ -34,7 +34,9 @@ def double(double_process: OllamaDouble) -> OllamaDouble:
 @pytest.fixture(scope="session")
 def _online(tmp_path_factory: pytest.TempPathFactory, double_process: OllamaDouble) -> Iterator[HearthServer]:
     folder = tmp_path_factory.mktemp("online")
-    with HearthServer(folder, double_process.url, OLLAMA_GAP_TIMEOUT="2", OLLAMA_TIMEOUT="5", OLLAMA_MODEL="llama3.2:3b") as server:
+    with HearthServer(
+        folder, double_process.url, OLLAMA_GAP_TIMEOUT="2", OLLAMA_TIMEOUT="5", OLLAMA_MODEL="llama3.2:3b"
+    ) as server:
         yield server
 
 

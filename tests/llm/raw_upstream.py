@@ -207,7 +207,7 @@ async def _json(peer: Peer, value: Any) -> None:
 async def serving(upstream: RawUpstream) -> AsyncIterator[RawUpstream]:
     """The upstream on a free port of 127.0.0.1; its connections end with the block."""
     server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
-    upstream.url = "http://127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+    upstream.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield upstream
     finally:

@@ -32,6 +32,11 @@ def promoted(text):
         ),
         ('[{"name":"get_weather","arguments":{"city":"Oslo"}}]', OSLO),
         (
+            '```json\n{"name":"clock","arguments":{}}\n```\n```\n[{"name":"clock","arguments":{}}]\n```',
+            [("clock", {})] * 2,
+        ),
+        ('```xml\n<tool_call>{"name":"clock","arguments":{}}</tool_call>\n```', [("clock", {})]),
+        (
             '<tool_call>{"name":"clock","arguments":{}}</tool_call>\n<tool_call>{"name":"clock","arguments":{}}</tool_call>',
             [("clock", {}), ("clock", {})],
         ),
@@ -60,6 +65,10 @@ def test_text_that_is_nothing_but_calls_is_promoted(text, calls):
         "<b>bold</b>",
         "```python\nprint(1)\n```",
         '{"name":"clock","arguments":{"a":',
+        '```python\n{"name":"clock","arguments":{}}\n```',
+        "<tool_call>" * 5000,
+        '{"name":' * 8000,
+        '{"name":"clock","arguments":{}}' * 100,
     ],
 )
 def test_anything_else_stays_text(text):

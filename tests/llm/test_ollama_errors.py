@@ -88,7 +88,9 @@ def test_html_is_called_a_proxy():
     assert "proxy" in error_for(502, unwrap(HTML), "m").message
 
 
-@pytest.mark.parametrize(("header", "seconds"), [("7", 7), (None, None), ("Wed, 21 Oct", None), ("-1", None), ("²", None)])
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("7", 7), (None, None), ("Wed, 21 Oct", None), ("-1", None), ("²", None)]
+)
 def test_retry_after_is_read_as_whole_seconds(header, seconds):
     assert retry_after_of(header) == seconds
 

@@ -10,8 +10,8 @@ import pytest
 from backend.llm.ollama_library import Library
 from backend.llm.ollama_models import full_name
 from backend.models.errors import ModelNotFound, UpstreamCut, UpstreamError, UpstreamUnreachable
+from tests.llm.providing import events_of, free_url, provider_of
 from tests.llm.raw_upstream import RawUpstream, model_info, serving
-from tests.llm.test_ollama_provider import free_url, provider_of
 
 EMBEDDER = {"capabilities": ["embedding"], "model_info": model_info(512)}
 MODELS = {
@@ -61,7 +61,11 @@ async def test_model_is_described():
         ({"capabilities": []}, {"completion", "structured"}, 8192),
         ({"model_info": None}, {"completion", "tools", "structured"}, 8192),
         ({"model_info": {"general.architecture": "x"}}, {"completion", "tools", "structured"}, 8192),
-        ({"model_info": {"general.architecture": "x", "x.context_length": "9"}}, {"completion", "tools", "structured"}, 8192),
+        (
+            {"model_info": {"general.architecture": "x", "x.context_length": "9"}},
+            {"completion", "tools", "structured"},
+            8192,
+        ),
     ],
     ids=["no capabilities", "empty capabilities", "no model_info", "no length", "length as text"],
 )
@@ -141,13 +145,7 @@ async def test_proxies_of_the_environment_are_not_used(monkeypatch):
     monkeypatch.setenv("http_proxy", free_url())
     async with serving(RawUpstream()) as upstream, provider_of(upstream) as provider:
         assert await provider.list_models()
-        assert [event async for event in provider.stream(_ask())]
-
-
-def _ask():
-    from tests.llm.test_ollama_provider import ask
-
-    return ask()
+        assert await events_of(provider)
 
 
 PULL = [

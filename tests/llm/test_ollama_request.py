@@ -57,7 +57,16 @@ def test_sampling_overrides_the_settings(sampling, options):
 
 @pytest.mark.parametrize(
     ("setting", "sent"),
-    [("-1", -1), ("0", 0), ("300", 300), ("1.5", 1.5), ("30m", "30m"), (" 1h30m ", "1h30m"), ("-1m", "-1m"), ("", None)],
+    [
+        ("-1", -1),
+        ("0", 0),
+        ("300", 300),
+        ("1.5", 1.5),
+        ("30m", "30m"),
+        (" 1h30m ", "1h30m"),
+        ("-1m", "-1m"),
+        ("", None),
+    ],
 )
 def test_keep_alive_is_a_number_or_a_duration(setting, sent):
     assert keep_alive_of(setting) == sent
@@ -123,6 +132,12 @@ def test_earlier_thinking_goes_only_to_models_that_think():
     turn = Message("assistant", "42", reasoning="Easy.")
     assert "thinking" not in body(USER, turn, USER)["messages"][1]
     assert body(USER, turn, USER, details=model("thinking"))["messages"][1]["thinking"] == "Easy."
+
+
+def test_embedding_model_is_not_asked_to_chat():
+    embedder = ModelDetails(ModelInfo("e", "ollama", frozenset({"embedding"}), 512))
+    with pytest.raises(InvalidRequest, match="embeddings"):
+        body(details=embedder)
 
 
 def test_half_a_surrogate_pair_is_refused_not_crashed_on():

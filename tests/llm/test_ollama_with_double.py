@@ -23,7 +23,7 @@ from backend.models.messages import Finished, Message, ReasoningDelta, TextDelta
 from backend.models.tools import ToolSpec
 from tests.doubles.ollama.faults import KINDS
 from tests.doubles.ollama_process import OllamaDouble, fault, reply, tool_call
-from tests.llm.test_ollama_provider import settings
+from tests.llm.providing import settings
 
 MATH = ToolSpec(
     "math_calc",
@@ -93,14 +93,14 @@ async def test_text_is_the_same_over_every_odd_network(double, provider, kind):
     assert text_of(events) == ECHO
     assert [type(event) for event in events[-2:]] == [Usage, Finished]
     assert events[-2].prompt_tokens > 0
-    assert events[-2].estimated is (kind == "counters_absent")
+    assert events[-2].estimated is (kind in ("counters_absent", "null_fields"))
 
 
 @pytest.mark.parametrize("version", ["0.5", "0.8", "0.12.3", "0.12.11", "0.33"])
 async def test_every_version_answers_and_calls_tools(double, provider, version):
     double.configure(version=version)
     assert text_of(await events_of(provider)) == ECHO
-    calls = calls_of(await events_of(provider, ask("[[tool:math_calc:{\"expression\":\"6*7\"}]]", tools=(MATH,))))
+    calls = calls_of(await events_of(provider, ask('[[tool:math_calc:{"expression":"6*7"}]]', tools=(MATH,))))
     if version == "0.5":
         assert "tools" not in (await provider.describe(LLAMA)).capabilities
     assert [(call.name, json.loads(call.arguments)) for call in calls] == [("math_calc", {"expression": "6*7"})]
@@ -138,8 +138,8 @@ async def test_ups_1_every_failure_is_a_defined_error(double, provider, kind, fi
     double.script(fault(kind, match={"path": path}, **fields))
     with pytest.raises(error) as caught:
         await asyncio.wait_for(events_of(provider), 5)
-    for leaked in ("127.0.0.1", "/root", "llama", "exit status"):
-        assert leaked not in caught.value.message.replace(LLAMA, "")
+    for leaked in ("127.0.0.1", "/root", "llama-server", "llama runner", "exit status"):
+        assert leaked not in caught.value.message
 
 
 @pytest.mark.parametrize("kind", ["busy_503", "terminated_500", "crashed_500", "html_502", "closed"])
@@ -157,7 +157,7 @@ async def test_ups_2_two_passing_failures_are_survived(double, provider, kind):
         ("absent_ids", {}),
         ("zero_index", {}),
         ("string_arguments", {}),
-        *(("calls_as_text", {"form": form}) for form in ("object", "parameters", "fenced", "tag", "array", "several")),
+        *(("calls_as_text", {"form": form}) for form in ("object", "parameters", "fenced", "tag", "array")),
         ("calls_as_text", {"form": "function"}),
     ],
 )
@@ -171,6 +171,13 @@ async def test_calls_come_out_whole_and_with_unique_ids(double, provider, kind, 
     assert events[-1] == Finished("tool_calls")
 
 
+async def test_several_calls_written_in_a_row_are_all_made(double, provider):
+    double.script(
+        reply("", tool_call("math_calc", {"expression": "6*7"}), faults=fault("calls_as_text", form="several"))
+    )
+    assert len(calls_of(await events_of(provider, ask(tools=(MATH,))))) == 2
+
+
 async def test_calls_inside_prose_stay_text(double, provider):
     prose = fault("calls_as_text", form="prose")
     double.script(reply("", tool_call("math_calc", {"expression": "6*7"}), faults=prose))
@@ -181,7 +188,7 @@ async def test_calls_inside_prose_stay_text(double, provider):
 
 @pytest.mark.parametrize("kind", ["think_in_content", "think_tag_split", "think_no_opener"])
 async def test_thinking_in_the_content_never_reaches_the_answer(double, provider, kind):
-    double.script(reply("It is 42.", thinking="Six times seven.", faults=fault(kind)))
+    double.script(reply("It is 42.", faults=fault(kind, text="Six times seven.")))
     events = await events_of(provider, ask(model=QWEN))
     assert text_of(events).strip() == "It is 42."
     assert "Six times seven." in "".join(e.text for e in events if isinstance(e, ReasoningDelta))

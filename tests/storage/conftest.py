@@ -7,14 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from backend.config.settings import Settings
 from backend.storage import json_files
 from backend.storage.stores import Stores
 from tests.fakes.stores import fake_stores
-
-
-def settings_for(data_dir: Path) -> Settings:
-    return Settings(data_dir=data_dir, _env_file=None)
+from tests.storage.samples import settings_for
 
 
 @pytest.fixture

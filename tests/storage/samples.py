@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+from backend.config.settings import Settings
 from backend.models.accounts import ApiKey, RefreshToken
 from backend.models.conversations import StoredMessage
 from backend.models.documents import Document
@@ -17,6 +19,11 @@ from backend.utils.ids import new_id
 ALICE = Owner("default", "user-" + "a" * 32)
 BOB = Owner("default", "user-" + "b" * 32)
 ALICE_ELSEWHERE = Owner("acme", ALICE.user)
+
+
+def settings_for(data_dir: Path) -> Settings:
+    """Settings that know nothing of the environment's `.env`."""
+    return Settings(data_dir=data_dir, _env_file=None)
 
 
 def said(role: str, content: str, **extra: object) -> StoredMessage:

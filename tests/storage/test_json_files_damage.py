@@ -15,8 +15,7 @@ from backend.models.messages import Message
 from backend.models.run import SERVER
 from backend.storage import json_files
 from backend.storage.stores import Stores
-from tests.storage.conftest import settings_for
-from tests.storage.samples import ALICE, api_key, refresh_token, said, stored, turns, upload
+from tests.storage.samples import ALICE, api_key, refresh_token, said, settings_for, stored, turns, upload
 
 Damage = Callable[[Path], None]
 

@@ -17,9 +17,8 @@ from backend.models.errors import NotFound, StorageFailed, StorageFull
 from backend.models.run import SERVER
 from backend.storage import json_files
 from backend.storage.stores import Stores
-from tests.storage.conftest import settings_for
 from tests.storage.failing_disk import FailingDisk
-from tests.storage.samples import ALICE, api_key, refresh_token, stored, upload
+from tests.storage.samples import ALICE, api_key, refresh_token, settings_for, stored, upload
 
 SESSION = "conv-1"
 MOST_STEPS = 60

@@ -17,8 +17,7 @@ from backend.models.run import SERVER
 from backend.storage import json_files
 from backend.storage.json_files.atomic import open_temporary
 from backend.storage.stores import Stores
-from tests.storage.conftest import settings_for
-from tests.storage.samples import ALICE, ALICE_ELSEWHERE, api_key, refresh_token, said, stored, upload
+from tests.storage.samples import ALICE, ALICE_ELSEWHERE, api_key, refresh_token, said, settings_for, stored, upload
 
 
 async def fill(stores: Stores) -> tuple[str, str]:

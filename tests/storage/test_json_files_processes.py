@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import sys
+import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -21,8 +22,7 @@ from backend.models.run import SERVER
 from backend.storage import json_files
 from backend.storage.stores import Stores
 from backend.utils.ids import new_id
-from tests.storage.conftest import settings_for
-from tests.storage.samples import ALICE, api_key, refresh_token, stored, turns, upload
+from tests.storage.samples import ALICE, api_key, refresh_token, settings_for, stored, turns, upload
 
 PROJECT = Path(__file__).resolve().parents[2]
 KILL_ROUNDS = int(os.environ.get("HEARTH_KILL_ROUNDS", "6"))
@@ -106,6 +106,33 @@ async def test_st_4_documents_changed_by_another_process_are_seen_at_once(engine
         assert await engine.documents.ready_names(ALICE) == (f"{number}.txt",)
         await other.documents.delete(ALICE, document.file_id)
         assert await engine.documents.ready_names(ALICE) == ()
+
+
+def rewrite_unnoticeably(path: Path, old: bytes, new: bytes, mtime_ns: int) -> None:
+    """Change a file so that inode, size and time stay the same, as two changes within one tick of the clock do."""
+    before = path.stat()
+    data = path.read_bytes()
+    assert len(old) == len(new) and old in data
+    with path.open("r+b") as file:
+        file.write(data.replace(old, new))
+    os.utime(path, ns=(mtime_ns, mtime_ns))
+    assert (path.stat().st_ino, path.stat().st_size) == (before.st_ino, before.st_size)
+
+
+async def test_st_4_second_change_within_one_tick_of_the_clock_is_noticed(engine: Stores, data_dir: Path) -> None:
+    await engine.users.add_user(SERVER, "alice", "hash", "user")
+    document = await upload(engine, ALICE, b"data", "one.txt")
+    users = data_dir / "users" / "users.json"
+    meta = data_dir / "uploads" / ALICE.user / f"{document.file_id}.json"
+    now = time.time_ns() + 500_000_000  # so that "just now" lasts as long as this test
+    for path in (users, meta, meta.parent):
+        os.utime(path, ns=(now, now))
+    assert [user.username for user in await engine.users.list_users(SERVER)] == ["alice"]
+    assert (await engine.documents.get(ALICE, document.file_id)).filename == "one.txt"
+    rewrite_unnoticeably(users, b"alice", b"alicf", now)
+    rewrite_unnoticeably(meta, b"one.txt", b"two.txt", now)
+    assert [user.username for user in await engine.users.list_users(SERVER)] == ["alicf"]
+    assert (await engine.documents.get(ALICE, document.file_id)).filename == "two.txt"
 
 
 async def test_files_added_and_removed_by_hand_are_noticed(engine: Stores, data_dir: Path) -> None:

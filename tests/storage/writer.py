@@ -19,8 +19,7 @@ from backend.models.errors import Conflict, StorageFull
 from backend.models.run import SERVER
 from backend.storage import json_files
 from backend.storage.stores import Stores
-from tests.storage.conftest import settings_for
-from tests.storage.samples import ALICE, said, stored, upload
+from tests.storage.samples import ALICE, said, settings_for, stored, upload
 
 
 def acknowledge(*words: object) -> None:

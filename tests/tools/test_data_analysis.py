@@ -17,7 +17,7 @@ from backend.models.run import Owner, RunContext
 from backend.storage.document_store import DocumentStore
 from backend.tools.data_analysis import Arguments, DataAnalysis
 from backend.workers.jobs.data_job import analyse
-from backend.workers.port import Refusal
+from backend.workers.port import Limits, Refusal
 from backend.workers.process import ProcessWorker
 from tests.fakes.worker import InlineWorker
 
@@ -336,8 +336,6 @@ async def test_up_3_a_table_that_takes_too_much_memory_is_stopped(tmp_path: Path
     path = tmp_path / "big.json"
     path.write_text("[" + ",".join(f'{{"a": "{n:0200d}"}}' for n in range(190_000)) + "]")
     worker = ProcessWorker()
-    from backend.workers.port import Limits
-
     task = asyncio.create_task(
         worker.run(
             "backend.workers.jobs.data_job:analyse", {"path": str(path)}, limits=Limits(seconds=10, memory_mb=48)

@@ -12,7 +12,7 @@ from backend.models.errors import WorkerFailed
 from backend.models.run import Owner, RunContext
 from backend.tools.math_calculator import Arguments, MathCalculator
 from backend.utils.math_text import find_expressions
-from backend.workers.jobs.math_job import evaluate
+from backend.workers.jobs.math_job import evaluate, warm_up
 from backend.workers.jobs.math_job_functions import functions
 from backend.workers.jobs.math_job_walker import Walker, parse
 from backend.workers.port import Refusal
@@ -270,6 +270,7 @@ def test_math_1_the_walker_itself_refuses_every_other_node(source: str) -> None:
         Walker(source, tree).value(tree)
 
 
+@pytest.mark.slow
 def test_math_1_no_text_reaches_sympys_parser(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything still works with the text parser taken away."""
     import sympy.parsing.sympy_parser as parser
@@ -403,6 +404,11 @@ async def test_the_tool_answers_in_one_line(given: str, text: str) -> None:
     result = await MathCalculator(InlineWorker()).run(Arguments(expression=given), CONTEXT)
     assert result.text == text
     assert set(result.data) == {"expression", "exact", "numeric", "latex"}
+
+
+@pytest.mark.slow
+def test_everything_that_is_worked_out_ahead_can_be_worked_out() -> None:
+    assert sum(1 for _ in warm_up()) > 5
 
 
 async def test_the_tool_cuts_a_long_number_in_the_text_only() -> None:

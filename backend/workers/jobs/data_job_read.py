@@ -120,6 +120,8 @@ def _tabulate(value: Any) -> Table:
         row = table.next_row()
         if isinstance(item, dict):
             _flatten(table, row, "", item)
+        elif isinstance(item, list):
+            _flatten_list(table, row, "value", item)
         else:
             table.add("value", row, _cell(item))
     return table

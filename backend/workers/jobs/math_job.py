@@ -85,7 +85,7 @@ def _evaluate(source: str, *, decimals: bool) -> dict[str, Any]:
         raise Refusal("No method is known for this; try a simpler form, or numbers instead of variables.") from None
     except RecursionError:
         raise Refusal("This is too deeply nested to be worked out.") from None
-    except (ValueError, TypeError, AttributeError, ArithmeticError, LookupError, BasePolynomialError):
+    except (ValueError, TypeError, AttributeError, ArithmeticError, LookupError, AssertionError, BasePolynomialError):
         raise Refusal("This does not fit together: check the kind and order of the arguments.") from None
 
 

@@ -22,7 +22,7 @@ def _matrix(rows: Any) -> Any:
         raise Refusal(f"A matrix may have at most {MAX_MATRIX} rows and columns.")
     if len({len(row) for row in table}) != 1 or not table[0]:
         raise Refusal("All rows of a matrix must have the same length.")
-    if not all(hasattr(cell, "is_number") and not getattr(cell, "is_Matrix", False) for row in table for cell in row):
+    if not all(isinstance(cell, sp.Expr) for row in table for cell in row):
         raise Refusal("A matrix holds numbers and expressions only.")
     return sp.Matrix(table)
 
@@ -75,7 +75,7 @@ def _diagonal(*values: Any) -> Any:
     import sympy as sp
 
     cells = list(values[0]) if len(values) == 1 and isinstance(values[0], (list, tuple)) else list(values)
-    if not 1 <= len(cells) <= MAX_MATRIX or not all(hasattr(cell, "is_number") for cell in cells):
+    if not 1 <= len(cells) <= MAX_MATRIX or not all(isinstance(cell, sp.Expr) for cell in cells):
         raise Refusal(f"diag takes 1 to {MAX_MATRIX} values.")
     return sp.diag(*cells)
 

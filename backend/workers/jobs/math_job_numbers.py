@@ -27,6 +27,8 @@ MAX_FIBONACCI = 90_000
 
 def flat(values: tuple[Any, ...]) -> list[Any]:
     """Numbers given one by one or as a list. Raises Refusal when there are none."""
+    import sympy as sp
+
     out: list[Any] = []
     for value in values:
         if isinstance(value, (list, tuple)):
@@ -35,7 +37,7 @@ def flat(values: tuple[Any, ...]) -> list[Any]:
             out += list(value)
         else:
             out.append(value)
-    if not out or any(getattr(value, "is_Relational", False) or isinstance(value, dict) for value in out):
+    if not out or not all(isinstance(value, sp.Expr) for value in out):
         raise Refusal("This needs at least one number, as in mean(3, 5, 9).")
     return out
 
