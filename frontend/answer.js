@@ -8,14 +8,14 @@ const WAYS = { chat: "Plain chat", react: "Step by step", plan_execute: "Planned
 
 /** Friendlier titles for well-known tools; any other tool shows its own name. */
 const TOOL_TITLES = {
-  rag_retrieval: "Searched your documents",
-  math_calc: "Calculated",
-  data_analysis: "Analysed data",
-  python_code: "Ran Python",
-  web_search: "Searched the web",
-  wikipedia: "Looked up Wikipedia",
-  weather: "Checked the weather",
-  sql_query: "Queried a database",
+  rag_retrieval: "Search your documents",
+  math_calc: "Calculate",
+  data_analysis: "Analyse data",
+  python_code: "Run Python",
+  web_search: "Search the web",
+  wikipedia: "Look up Wikipedia",
+  weather: "Check the weather",
+  sql_query: "Query a database",
 };
 
 const STATUS = { planned: "planned", running: "running", completed: "done", failed: "failed", cancelled: "stopped" };
@@ -101,7 +101,7 @@ export class AnswerView {
     const failed = steps.filter((step) => step.status === "failed").length;
     const spent = steps.reduce((sum, step) => sum + (step.duration_ms ?? 0), 0);
     this.stepsTitle.textContent = running
-      ? `Working: ${toolTitle(running.name)} …`
+      ? `${toolTitle(running.name)} …`
       : [count(steps.length, "step"), spent ? duration(spent) : "", failed ? `${failed} failed` : ""].filter(Boolean).join(" · ");
     this.steps.classList.toggle("is-busy", Boolean(running));
     if (!this.steps.dataset.touched) this.steps.open = this.running && !this.answer.content;

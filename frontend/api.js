@@ -48,8 +48,10 @@ export class Api {
   }
 
   async signOut() {
-    if (this.signedIn) await this.#send("POST", "/api/auth/logout", { bare: true, auth: true }).catch(() => {});
+    const token = this.#session?.access_token;
     this.#keep(null);
+    // Signed out here whatever the server says; it is told so that the token dies there too.
+    if (token) await this.#send("POST", "/api/auth/logout", { bare: true, token }).catch(() => {});
   }
 
   async me() {
@@ -126,11 +128,13 @@ export class Api {
 
   /** Uploads one file. `onProgress` gets a share in [0, 1]. XMLHttpRequest, because fetch cannot tell how far it is. */
   async upload(file, onProgress = () => {}) {
+    let used = null;
     const once = () =>
       new Promise((resolve, reject) => {
+        used = this.#session?.access_token ?? "";
         const request = new XMLHttpRequest();
         request.open("POST", `${this.base}/api/files/upload`);
-        request.setRequestHeader("authorization", `Bearer ${this.#session?.access_token ?? ""}`);
+        request.setRequestHeader("authorization", `Bearer ${used}`);
         request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
         request.onerror = () => reject(new ApiError(UNREACHABLE));
         request.onload = () => resolve(request);
@@ -139,10 +143,10 @@ export class Api {
         request.send(form);
       });
     let request = await once();
-    if (request.status === 401 && (await this.#refresh())) request = await once();
+    if (request.status === 401 && (await this.#renewed(used))) request = await once();
     if (request.status >= 400) {
       const error = describe(request.status, parseJson(request.responseText), request.getResponseHeader("retry-after"));
-      if (request.status === 401) this.#expire();
+      if (request.status === 401) this.#expire(used);
       throw error;
     }
     const body = parseJson(request.responseText) ?? {};
@@ -153,12 +157,14 @@ export class Api {
     return (await this.#send(method, path, options)).json();
   }
 
-  /** `bare`: no sign-in handling (`auth` adds the token all the same). `accept`: error statuses that are answers. */
-  async #send(method, path, { body, signal, bare = false, auth = !bare, accept = [] } = {}) {
+  /** `bare`: no sign-in handling, and no token but `token`. `accept`: error statuses that are answers. */
+  async #send(method, path, { body, signal, bare = false, token = null, accept = [] } = {}) {
+    let used = token;
     const once = async () => {
       const headers = {};
+      if (!bare) used = this.#session?.access_token ?? null;
       if (body !== undefined) headers["content-type"] = "application/json";
-      if (auth && this.#session) headers.authorization = `Bearer ${this.#session.access_token}`;
+      if (used) headers.authorization = `Bearer ${used}`;
       const init = { method, headers, signal, credentials: "omit", cache: "no-store" };
       if (body !== undefined) init.body = JSON.stringify(body);
       try {
@@ -169,11 +175,17 @@ export class Api {
       }
     };
     let response = await once();
-    if (response.status === 401 && !bare && (await this.#refresh())) response = await once();
+    if (response.status === 401 && !bare && (await this.#renewed(used))) response = await once();
     if (response.ok || accept.includes(response.status)) return response;
     const error = describe(response.status, parseJson(await response.text()), response.headers.get("retry-after"));
-    if (response.status === 401 && !bare) this.#expire();
+    if (response.status === 401 && !bare) this.#expire(used);
     throw error;
+  }
+
+  /** Whether there is a better token than the refused one: asked for now, or by another request meanwhile. */
+  #renewed(used) {
+    if (!this.#session) return false;
+    return this.#session.access_token !== used || this.#refresh();
   }
 
   /** A new pair of tokens, asked for once however many requests failed together. */
@@ -194,7 +206,9 @@ export class Api {
     return this.#refreshing;
   }
 
-  #expire() {
+  /** The token `used` was refused for good. One that has been replaced, or signed out, needs no further step. */
+  #expire(used) {
+    if (!this.#session || this.#session.access_token !== used) return;
     this.#keep(null);
     this.onSignedOut();
   }

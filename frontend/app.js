@@ -287,7 +287,7 @@ function show(session) {
   sidebar.draw();
   composer.draw();
   if (panel.kind === "source") panel.close();
-  if (narrow.matches) showSidebar(false);
+  if (narrow.matches && document.body.dataset.sidebar === "open") showSidebar(false);
 }
 
 function startNew() {

@@ -3,6 +3,14 @@
 import { ApiError } from "./api.js";
 import { addAnswer, applyChunk, endAnswer, messagesFor, newExchange } from "./state.js";
 
+const TITLE_CHARS = 60;
+
+/** What a conversation is called until the server says otherwise. */
+function titleOf(text) {
+  const line = text.replace(/\s+/g, " ").trim();
+  return line.length > TITLE_CHARS ? `${line.slice(0, TITLE_CHARS - 1)}…` : line;
+}
+
 /**
  * `hooks`: `onAdded(exchange)`, `onSwapped(exchange)`, `onRemoved(exchange)`, `onGrowing(session, exchange)`,
  * `onStarted(session)`, `onEnded(session, exchange, answer)`, `onNamed(session)` once the server has told the id,
@@ -19,7 +27,7 @@ export class Asking {
     const { session } = this.state;
     const exchange = newExchange(text, Date.now() / 1000);
     session.exchanges.push(exchange);
-    session.title ||= text.replace(/\s+/g, " ").slice(0, 60);
+    session.title ||= titleOf(text);
     addAnswer(exchange);
     this.hooks.onAdded(exchange);
     return this.#run(session, exchange);

@@ -122,7 +122,6 @@ export class Documents {
     } catch (error) {
       upload.file = null;
       Object.assign(upload, { status: "failed", error: error.message });
-      toast(`${upload.filename}: ${error.message}`, { bad: true });
     }
     this.#changed();
   }

@@ -82,13 +82,13 @@ function align(cell) {
   return ["left", "center", "right"].includes(cell.align) ? ` align="${cell.align}"` : "";
 }
 
-/** `[3]` in an answer. A parenthesis or colon after it would make it a link or a definition. */
+/** `[3]` in an answer. A parenthesis after it, or a bracket that is no marker, makes it part of a link. */
 const citation = {
   name: "citation",
   level: "inline",
   start: (source) => source.search(/\[\d{1,3}\]/),
   tokenizer(source) {
-    const match = /^\[(\d{1,3})\](?![(:[])/.exec(source);
+    const match = /^\[(\d{1,3})\](?!\(|\[(?!\d{1,3}\]))/.exec(source);
     return match ? { type: "citation", raw: match[0], number: Number(match[1]) } : undefined;
   },
   renderer(token) {
@@ -105,8 +105,9 @@ const marked = new Marked({
   breaks: true,
   renderer,
   extensions: [citation],
-  // Raw HTML is not a thing here: what looks like a tag stays text.
-  tokenizer: { html: () => undefined, tag: () => undefined },
+  // Raw HTML is not a thing here: what looks like a tag stays text. Nor are link definitions: they would swallow
+  // the list of sources that models like to write (`[1]: handbook.pdf`).
+  tokenizer: { html: () => undefined, tag: () => undefined, def: () => undefined },
 });
 
 /**

@@ -33,7 +33,8 @@ export class Thread {
     else if (session.error) this.root.replaceChildren(failed(session.error, this.actions.onRetryLoad));
     else if (empty) this.root.replaceChildren(this.#welcome());
     else this.root.replaceChildren(...session.exchanges.map((exchange) => this.#exchange(exchange)));
-    this.toEnd(true);
+    if (empty) this.scroller.scrollTop = 0;
+    else this.toEnd(true);
   }
 
   /** A new exchange at the end. */

@@ -37,17 +37,18 @@ export class DocumentReader {
     this.passage = h("blockquote", { class: "passage", hidden: true });
     this.text = h("div", { class: "page-text", tabindex: "0", "aria-live": "polite" });
     this.original = h("button", { type: "button", class: "secondary", onclick: () => this.#open() }, icon("open"), "Open original");
-    this.expand = actions.onExpand
-      ? h("button", { type: "button", class: "secondary", onclick: () => actions.onExpand(this.place) }, icon("expand"), "Open in the reader")
-      : null;
-    const close = actions.onExpand
-      ? iconButton("close", "Close the source", () => actions.onClose())
-      : h("button", { type: "button", class: "secondary back", onclick: () => actions.onClose() }, icon("left"), "Back");
+    const head = actions.onExpand
+      ? [
+          this.name,
+          iconButton("expand", "Open in the reader", () => actions.onExpand(this.place)),
+          iconButton("close", "Close the source", () => actions.onClose()),
+        ]
+      : [h("button", { type: "button", class: "secondary back", onclick: () => actions.onClose() }, icon("left"), "Back"), this.name];
     this.element = h(
       "div",
       { class: "panel-inner reader" },
-      h("header", { class: "panel-head" }, actions.onExpand ? null : close, this.name, actions.onExpand ? close : null),
-      h("div", { class: "reader-bar" }, this.pages, h("span", { class: "spacer" }), this.expand, this.original),
+      h("header", { class: "panel-head" }, ...head),
+      h("div", { class: "reader-bar" }, this.pages, h("span", { class: "spacer" }), this.original),
       h("div", { class: "panel-scroll" }, this.passage, this.text),
     );
     this.element.addEventListener("keydown", (event) => {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,7 @@ def room_of(dotted: str) -> str:
     return parts[1] if len(parts) > 1 else "__main__"
 
 
+@functools.cache
 def imports_of(path: Path) -> list[tuple[str, bool]]:
     """Every imported module and whether the import runs when the file is imported (not under TYPE_CHECKING)."""
     tree = ast.parse(path.read_text(encoding="utf-8"))

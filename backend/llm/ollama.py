@@ -3,36 +3,55 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import logging
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
 from backend.llm.ollama_address import base_urls
 from backend.llm.ollama_attempts import Attempts
-from backend.llm.ollama_call import Call, connection_errors, new_session
-from backend.llm.ollama_errors import Resting, model_not_found, unreachable
+from backend.llm.ollama_call import CONNECT_TIMEOUT_S, Call, connection_errors, new_session
+from backend.llm.ollama_errors import (
+    Reason,
+    Resting,
+    broken_off,
+    error_for,
+    model_not_found,
+    not_ollama,
+    reason_of,
+    too_slow,
+    unreachable,
+)
 from backend.llm.ollama_hosts import Host, choose_host
 from backend.llm.ollama_library import Library
-from backend.llm.ollama_models import PROVIDER, ModelDetails, full_name
+from backend.llm.ollama_models import PROVIDER, Installed, ModelDetails, full_name, seconds_of
 from backend.llm.ollama_request import Defaults, keep_alive_of
 from backend.llm.ollama_stream import AnswerParser
-from backend.llm.ollama_window import MIN_WINDOW, text_tokens
+from backend.llm.ollama_tally import Tally, came_to_nothing, finished_of
+from backend.llm.ollama_window import MIN_WINDOW
 from backend.llm.port import ChatRequest, ModelInfo, ModelProvider, ModelServices
-from backend.models.errors import HearthError, ModelFault, ModelNotFound
-from backend.models.messages import Event, Finished, Usage
+from backend.models.errors import HearthError, ModelNotFound, UpstreamCut
+from backend.models.messages import Event
 
 if TYPE_CHECKING:
     import aiohttp
+    from ollama import AsyncClient
 
     from backend.config.settings import Settings
 
 log = logging.getLogger("hearth.ollama")
 
 REACHABLE_S = 1.4
+READ_TIMEOUT_S = 10.0
+PULL_SILENCE_S = 300.0
+_ENVIRONMENT = ("OLLAMA_HOST", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+
+T = TypeVar("T")
 
 
 def create(services: ModelServices) -> ModelProvider:
@@ -57,7 +76,7 @@ class OllamaProvider:
         self._gap_s = settings.ollama_gap_timeout
         self._preferred = full_name(settings.ollama_model) if settings.ollama_model else ""
         self._hosts = [Host(url, settings.ollama_num_parallel) for url in base_urls(settings.ollama_host)]
-        self._library = Library([host.url for host in self._hosts])
+        self._library = Library([host.url for host in self._hosts], OllamaPackage())
         self._windows: dict[str, int] = {}
         """The largest window each model has had: asking for less would make Ollama load it anew."""
         self._session: aiohttp.ClientSession | None = None
@@ -118,7 +137,7 @@ class OllamaProvider:
         """See ModelProvider.stream. All attempts lie before the first event, but one: an answer that came to
         nothing but thinking is asked for once more without."""
         attempts = await self._attempts(request)
-        tally = _Tally(request.step)
+        tally = Tally(request.step)
         call, events = await self._open(attempts)
         try:
             while True:
@@ -128,12 +147,12 @@ class OllamaProvider:
                     events = await call.next()
                     continue
                 tally.add(call.parser, attempts.prepared.prompt_tokens)
-                if not _came_to_nothing(call.parser, request) or not attempts.ask_again_without_thinking():
+                if not came_to_nothing(call.parser, request) or not attempts.ask_again_without_thinking():
                     break
                 log.info("%s gave no answer, asked once more", request.model)
                 call.close()
                 call, events = await self._open(attempts)
-            finished = _finished(call.parser, request)
+            finished = finished_of(call.parser, request)
             yield tally.usage()
             yield finished
             await call.drain()
@@ -173,13 +192,16 @@ class OllamaProvider:
         prepared, details = attempts.prepared, attempts.details
         body = prepared.encoded()
         session = await self._open_session()
+        parser = AnswerParser(attempts.expected())
         host = choose_host(self._hosts, details.hosts, attempts.tried)
         slot = await host.acquire(self._first_s, blamed=host.url in attempts.tried)
         attempts.tried.append(host.url)
-        parser = AnswerParser(attempts.expected())
         call = Call(host.url, details.info.id, parser, slot, self._first_s, self._gap_s)
-        await call.start(session, body)
-        events = await call.next()
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(call.close)
+            await call.start(session, body)
+            events = await call.next()
+            on_failure.pop_all()
         # Only a window that worked is kept: one that was too large for the memory must not stay.
         name = full_name(details.info.id)
         self._windows[name] = max(self._windows.get(name, 0), prepared.window)
@@ -208,53 +230,136 @@ class OllamaProvider:
         await self._library.aclose()
 
 
-@dataclass(slots=True)
-class _Tally:
-    """Tokens of a request, added up over its answers."""
+class OllamaPackage:
+    """List, show, ps and pull through the `ollama` package; it is imported on the first question."""
 
-    step: str
-    prompt: int = 0
-    completion: int = 0
-    reasoning: int = 0
-    estimated: bool = False
+    def __init__(self) -> None:
+        self._package: ModuleType | None = None
+        self._clients: dict[tuple[str, float], AsyncClient] = {}
 
-    def add(self, parser: AnswerParser, estimated_prompt: int) -> None:
-        ending = parser.ending
-        if ending is None:
-            return
-        size = parser.text_size + parser.thinking_size
-        completion = ending.completion_tokens or text_tokens(size)
-        self.prompt += ending.prompt_tokens or estimated_prompt
-        self.completion += completion
-        self.reasoning += round(completion * parser.thinking_size / size) if size else 0
-        self.estimated = self.estimated or ending.prompt_tokens is None or ending.completion_tokens is None
-        if ending.prompt_tokens is not None and estimated_prompt > 2000 and ending.prompt_tokens < estimated_prompt / 2:
-            log.warning(
-                "Ollama read %d tokens of a prompt of about %d: it may have dropped the rest",
-                ending.prompt_tokens,
-                estimated_prompt,
+    async def list(self, url: str) -> Sequence[Installed]:
+        answer = await self._ask(url, "", lambda client: client.list())
+        return [
+            Installed(
+                name=each.model,
+                family=(each.details.family or "") if each.details else "",
+                created=seconds_of(each.modified_at),
+                size=int(each.size or 0),
             )
+            for each in (answer.models if answer is not None else ())
+            if each.model
+        ]
 
-    def usage(self) -> Usage:
-        return Usage(self.prompt, self.completion, self.reasoning, self.step, self.estimated)
+    async def loaded(self, url: str) -> dict[str, int]:
+        answer = await self._ask(url, "", lambda client: client.ps())
+        models = answer.models if answer is not None else ()
+        return {each.model or each.name or "": each.context_length or 0 for each in models}
+
+    async def show(self, url: str, name: str) -> dict[str, Any]:
+        answer = await self._ask(url, name, lambda client: client.show(name))
+        if answer is None:
+            return {}
+        return {
+            "capabilities": answer.capabilities,
+            "model_info": answer.modelinfo,
+            "template": answer.template,
+            "family": answer.details.family if answer.details else None,
+        }
+
+    async def pull(self, url: str, model: str) -> AsyncGenerator[dict[str, Any], None]:
+        client = await self._client(url, PULL_SILENCE_S)
+        status = None
+        async with contextlib.aclosing(await client.pull(model, stream=True)) as steps:  # type: ignore[type-var]
+            while (step := await self._translated(url, model, anext(steps, None))) is not None:
+                status = step.status
+                yield {
+                    "status": status or "",
+                    "digest": step.digest,
+                    "total": step.total,
+                    "completed": step.completed,
+                }
+        if status != "success":
+            raise UpstreamCut(f"The download of {model[:100]!r} broke off: pull it again, it goes on where it stopped.")
+
+    async def _ask(self, url: str, model: str, question: Callable[[AsyncClient], Awaitable[Any]]) -> Any:
+        client = await self._client(url, READ_TIMEOUT_S)
+        return await self._translated(url, model, question(client))
+
+    async def _translated(self, url: str, model: str, answer: Awaitable[T]) -> T | None:
+        """The answer, or a member of the error tree. None when the server says `null` where a list belongs."""
+        import httpx
+        from ollama import ResponseError
+        from pydantic import ValidationError
+
+        try:
+            return await answer
+        except ResponseError as error:
+            log.info("%s answered %d: %r", url, error.status_code, str(error.error)[:300])
+            raise _refused(error.status_code, error.error, model) from None
+        except httpx.TimeoutException as error:
+            log.info("%s: %r", url, error)
+            refused = isinstance(error, httpx.ConnectTimeout)
+            raise (unreachable() if refused else too_slow(False, READ_TIMEOUT_S)) from None
+        except (httpx.ConnectError, ConnectionError) as error:
+            log.info("%s: %r", url, error)
+            raise unreachable() from None
+        except httpx.HTTPError as error:
+            log.info("%s: %r", url, error)
+            raise broken_off() from None
+        except ValidationError as error:
+            if all(each["input"] is None or each["type"] == "missing" for each in error.errors()):
+                return None
+            log.warning("%s answered in an unknown shape: %s", url, error.errors()[0]["msg"])
+            raise not_ollama() from None
+        except (ValueError, TypeError, AttributeError) as error:
+            # What the package does with a body that is no JSON object.
+            log.warning("%s did not answer with JSON: %r", url, error)
+            raise not_ollama() from None
+
+    async def _client(self, url: str, silence_s: float) -> AsyncClient:
+        """A client that waits at most `silence_s` seconds for the next byte."""
+        if self._package is None:
+            self._package = await asyncio.to_thread(import_package)
+        key = (url, silence_s)
+        if key not in self._clients:
+            self._clients[key] = self._package.AsyncClient(
+                host=url,
+                timeout=(CONNECT_TIMEOUT_S, silence_s, silence_s, CONNECT_TIMEOUT_S),
+                trust_env=False,
+                follow_redirects=False,
+                # Plain http has no certificates to check, and loading them costs 30 ms.
+                verify=url.startswith("https:"),
+            )
+        return self._clients[key]
+
+    async def aclose(self) -> None:
+        clients, self._clients = [*self._clients.values()], {}
+        for client in clients:
+            await client.close()  # type: ignore[no-untyped-call]
 
 
-def _came_to_nothing(parser: AnswerParser, request: ChatRequest) -> bool:
-    """Neither text nor calls. A stop sequence may be met at once, which is an answer, though an empty one."""
-    if parser.text_size or (parser.ending is not None and parser.ending.calls_lost):
-        return False
-    return parser.thinking_size > 0 or not request.sampling.stop
+def _refused(status: int, value: Any, model: str) -> HearthError:
+    """`status` is -1 for an error line after the first byte, which only pull sends."""
+    reason = reason_of(value)
+    text = reason.text.lower()
+    missing = "not found" in text or "not exist" in text
+    if status == -1 and missing:
+        return ModelNotFound(f"There is no model named {model[:100]!r} to pull: check its spelling.", param="model")
+    if reason.text.lstrip().startswith("<") or (status == 404 and not missing):
+        reason = Reason(reason.text, plain=True)
+    return error_for(500 if status < 100 else status, reason, model)
 
 
-def _finished(parser: AnswerParser, request: ChatRequest) -> Finished:
-    """Raises ModelFault for an answer that came to nothing twice."""
-    ending = parser.ending
-    if ending is None or ending.reason == "length":
-        lost = ending is not None and ending.calls_lost
-        detail = "The answer reached its token limit inside a tool call, which was left out." if lost else None
-        if not lost and not parser.text_size:
-            detail = "The answer reached its token limit before any text."
-        return Finished("length", detail)
-    if _came_to_nothing(parser, request):
-        raise ModelFault("The model gave no answer, also when asked again: reword the question or use another model.")
-    return Finished("tool_calls" if parser.calls_made else "stop")
+def import_package() -> ModuleType:
+    """Import `ollama`, which at once builds a client from the environment and would fail on several addresses there."""
+    with _without_environment(_ENVIRONMENT):
+        return importlib.import_module("ollama")
+
+
+@contextlib.contextmanager
+def _without_environment(names: Sequence[str]) -> Iterator[None]:
+    kept = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)

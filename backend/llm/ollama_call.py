@@ -64,7 +64,7 @@ def connection_errors() -> tuple[type[Exception], ...]:
 
 
 class Call:
-    """An open request. Made by `start`; `close` may be called at any time and more than once."""
+    """An open request. Whoever makes one closes it in the end; `close` may be called at any time and repeatedly."""
 
     __slots__ = (
         "_advanced_at",
@@ -124,9 +124,6 @@ class Call:
             raise self._failed(not_ollama(), error) from None
         except HearthError as error:
             raise self._failed(error) from None
-        except BaseException:
-            self.close(None)
-            raise
         self._timer = self._loop.call_at(self._advanced_at + self._first_s, self._check_silence)
 
     async def next(self) -> list[Event]:
@@ -154,16 +151,12 @@ class Call:
                     self._advance()
                 if parser.ended:
                     self._slot.release(worked=True)
-                    return events
-                if events:
+                if events or parser.ended:
                     return events
         except self._lost as error:
             raise self._failed(self._why_lost(), error) from None
         except HearthError as error:
             raise self._failed(error) from None
-        except BaseException:
-            self.close()
-            raise
         finally:
             self._waiting = False
 

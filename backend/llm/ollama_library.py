@@ -1,33 +1,17 @@
-"""The models Ollama has: list, show and pull, through the `ollama` package."""
+"""What is installed on each host, and what each model can do: asked when needed, remembered for a short while."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import logging
-import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Protocol
 
-from backend.llm.ollama_call import CONNECT_TIMEOUT_S
-from backend.llm.ollama_errors import (
-    Reason,
-    broken_off,
-    error_for,
-    model_not_found,
-    not_ollama,
-    reason_of,
-    too_slow,
-    unreachable,
-)
-from backend.llm.ollama_models import Installed, ModelDetails, details_from, full_name, seconds_of
-from backend.models.errors import HearthError, InvalidRequest, ModelNotFound, UpstreamCut, UpstreamError
-
-if TYPE_CHECKING:
-    from ollama import AsyncClient
+from backend.llm.ollama_errors import model_not_found, unreachable
+from backend.llm.ollama_models import Installed, ModelDetails, details_from, full_name
+from backend.models.errors import HearthError, InvalidRequest, ModelNotFound, UpstreamError
 
 log = logging.getLogger("hearth.ollama")
 
@@ -36,12 +20,25 @@ FRESH_S = 1.0
 """A list this young is believed when it lacks a model."""
 FAILURE_TTL_S = 2.0
 DETAILS_TTL_S = 60.0
-READ_TIMEOUT_S = 10.0
-PULL_SILENCE_S = 300.0
 SHOW_AT_ONCE = 8
-_ENVIRONMENT = ("OLLAMA_HOST", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 
-T = TypeVar("T")
+
+class Questions(Protocol):
+    """What may be asked of one host, named by its base URL. All raise members of the error tree."""
+
+    async def list(self, url: str) -> Sequence[Installed]: ...
+
+    async def show(self, url: str, name: str) -> Mapping[str, Any]:
+        """See ollama_models.details_from for the keys; {} when the host says nothing."""
+        ...
+
+    async def loaded(self, url: str) -> Mapping[str, int]:
+        """The context window of each loaded model, 0 when the host does not say."""
+        ...
+
+    def pull(self, url: str, model: str) -> AsyncGenerator[dict[str, Any], None]: ...
+
+    async def aclose(self) -> None: ...
 
 
 class Library:
@@ -51,11 +48,10 @@ class Library:
         urls: base URLs of the hosts, in order of preference.
     """
 
-    def __init__(self, urls: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, urls: Sequence[str], questions: Questions, clock: Callable[[], float] = time.monotonic) -> None:
         self._urls = tuple(urls)
+        self._ask = questions
         self._clock = clock
-        self._clients: dict[tuple[str, float], AsyncClient] = {}
-        self._package: ModuleType | None = None
         self._lists: dict[str, tuple[float, list[Installed] | HearthError]] = {}
         self._details: dict[str, tuple[float, ModelDetails]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
@@ -101,13 +97,10 @@ class Library:
     async def loaded_window(self, url: str, model: str) -> int:
         """The context window with which a host has the model loaded now, 0 when it has not or does not say."""
         try:
-            answer = await self._ask(url, model, lambda client: client.ps())
+            loaded = await self._ask.loaded(url)
         except HearthError:
             return 0
-        for each in answer.models:
-            if full_name(each.model or each.name or "") == full_name(model):
-                return each.context_length or 0
-        return 0
+        return max((window for name, window in loaded.items() if full_name(name) == full_name(model)), default=0)
 
     async def pull(self, model: str) -> AsyncGenerator[dict[str, Any], None]:
         """Fetch a model onto every host that answers; yields `{status, digest, total, completed}` (bytes, may be None).
@@ -116,7 +109,7 @@ class Library:
         """
         urls = list(await self.installed())
         for url in urls:
-            async with contextlib.aclosing(self._pull(url, model)) as steps:
+            async with contextlib.aclosing(self._ask.pull(url, model)) as steps:
                 async for step in steps:
                     yield step
         self.forget()
@@ -130,9 +123,7 @@ class Library:
             self._details.pop(full_name(model), None)
 
     async def aclose(self) -> None:
-        clients, self._clients = list(self._clients.values()), {}
-        for client in clients:
-            await client.close()  # type: ignore[no-untyped-call]
+        await self._ask.aclose()
 
     # ---- asking ---------------------------------------------------------------------------------
 
@@ -143,26 +134,13 @@ class Library:
                 return known[1]
             result: list[Installed] | HearthError
             try:
-                result = await self._fetch_list(url)
+                result = list(await self._ask.list(url))
+                self._listed_at = self._clock()
             except HearthError as error:
                 result = error
             lifetime = LIST_TTL_S if isinstance(result, list) else FAILURE_TTL_S
             self._lists[url] = (self._clock() + lifetime, result)
             return result
-
-    async def _fetch_list(self, url: str) -> list[Installed]:
-        answer = await self._ask(url, "", lambda client: client.list())
-        self._listed_at = self._clock()
-        return [
-            Installed(
-                name=each.model,
-                family=(each.details.family or "") if each.details else "",
-                created=seconds_of(each.modified_at),
-                size=int(each.size or 0),
-            )
-            for each in (answer.models if answer is not None else ())
-            if each.model
-        ]
 
     async def _fetch_details(self, model: str) -> ModelDetails:
         name = full_name(model)
@@ -177,7 +155,7 @@ class Library:
         failure: HearthError = unreachable()
         for url, each in having.items():
             try:
-                show = await self._show(url, each.name)
+                show = await self._ask.show(url, each.name)
             except HearthError as error:
                 failure = error
                 continue
@@ -189,83 +167,6 @@ class Library:
         lists = await self.installed()
         return lists, {url: each for url, group in lists.items() for each in group if full_name(each.name) == name}
 
-    async def _show(self, url: str, name: str) -> dict[str, Any]:
-        answer = await self._ask(url, name, lambda client: client.show(name))
-        if answer is None:
-            return {}
-        return {
-            "capabilities": answer.capabilities,
-            "model_info": answer.modelinfo,
-            "template": answer.template,
-            "family": answer.details.family if answer.details else None,
-        }
-
-    async def _pull(self, url: str, model: str) -> AsyncGenerator[dict[str, Any], None]:
-        client = await self._client(url, PULL_SILENCE_S)
-        status = None
-        async with contextlib.aclosing(await client.pull(model, stream=True)) as steps:  # type: ignore[type-var]
-            while (step := await self._translated(url, model, anext(steps, None))) is not None:
-                status = step.status
-                yield {
-                    "status": status or "",
-                    "digest": step.digest,
-                    "total": step.total,
-                    "completed": step.completed,
-                }
-        if status != "success":
-            raise UpstreamCut(f"The download of {model[:100]!r} broke off: pull it again, it goes on where it stopped.")
-
-    async def _ask(self, url: str, model: str, question: Callable[[AsyncClient], Awaitable[Any]]) -> Any:
-        client = await self._client(url, READ_TIMEOUT_S)
-        return await self._translated(url, model, question(client))
-
-    async def _translated(self, url: str, model: str, answer: Awaitable[T]) -> T | None:
-        """The answer, or a member of the error tree. None when the server says `null` where a list belongs."""
-        import httpx
-        from ollama import ResponseError
-        from pydantic import ValidationError
-
-        try:
-            return await answer
-        except ResponseError as error:
-            log.info("%s answered %d: %r", url, error.status_code, str(error.error)[:300])
-            raise _refused(error.status_code, error.error, model) from None
-        except httpx.TimeoutException as error:
-            log.info("%s: %r", url, error)
-            refused = isinstance(error, httpx.ConnectTimeout)
-            raise (unreachable() if refused else too_slow(False, READ_TIMEOUT_S)) from None
-        except (httpx.ConnectError, ConnectionError) as error:
-            log.info("%s: %r", url, error)
-            raise unreachable() from None
-        except httpx.HTTPError as error:
-            log.info("%s: %r", url, error)
-            raise broken_off() from None
-        except ValidationError as error:
-            if all(each["input"] is None or each["type"] == "missing" for each in error.errors()):
-                return None
-            log.warning("%s answered in an unknown shape: %s", url, error.errors()[0]["msg"])
-            raise not_ollama() from None
-        except (ValueError, TypeError, AttributeError) as error:
-            # What the package does with a body that is no JSON object.
-            log.warning("%s did not answer with JSON: %r", url, error)
-            raise not_ollama() from None
-
-    async def _client(self, url: str, silence_s: float) -> AsyncClient:
-        """A client that waits at most `silence_s` seconds for the next byte."""
-        if self._package is None:
-            self._package = await asyncio.to_thread(_import_package)
-        key = (url, silence_s)
-        if key not in self._clients:
-            self._clients[key] = self._package.AsyncClient(
-                host=url,
-                timeout=(CONNECT_TIMEOUT_S, silence_s, silence_s, CONNECT_TIMEOUT_S),
-                trust_env=False,
-                follow_redirects=False,
-                # Plain http has no certificates to check, and loading them costs 30 ms.
-                verify=url.startswith("https:"),
-            )
-        return self._clients[key]
-
     @contextlib.asynccontextmanager
     async def _one_at_a_time(self, key: str) -> AsyncIterator[None]:
         """Many requests with one question ask it once; the others find the answer remembered."""
@@ -276,30 +177,3 @@ class Library:
         finally:
             if not lock.locked():
                 self._locks.pop(key, None)
-
-
-def _refused(status: int, value: Any, model: str) -> HearthError:
-    """`status` is -1 for an error line after the first byte, which only pull sends."""
-    reason = reason_of(value)
-    text = reason.text.lower()
-    missing = "not found" in text or "not exist" in text
-    if status == -1 and missing:
-        return ModelNotFound(f"There is no model named {model[:100]!r} to pull: check its spelling.", param="model")
-    if reason.text.lstrip().startswith("<") or (status == 404 and not missing):
-        reason = Reason(reason.text, plain=True)
-    return error_for(500 if status < 100 else status, reason, model)
-
-
-def _import_package() -> ModuleType:
-    """Import `ollama`, which at once builds a client from the environment and would fail on several addresses there."""
-    with _without_environment(_ENVIRONMENT):
-        return importlib.import_module("ollama")
-
-
-@contextlib.contextmanager
-def _without_environment(names: Sequence[str]) -> Iterator[None]:
-    kept = {name: os.environ.pop(name) for name in names if name in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(kept)

@@ -13,8 +13,13 @@ from backend.models.run import Owner
 class ConversationStore(Protocol):
     """Message lists of one owner. A stranger's id and a missing id raise the same NotFound."""
 
-    async def create(self, owner: Owner, title: str, session_id: str | None = None) -> ConversationInfo:
-        """Start one; the id is server-made unless the server hands over one it made before."""
+    async def create(
+        self, owner: Owner, title: str, session_id: str | None = None, messages: Sequence[StoredMessage] = ()
+    ) -> ConversationInfo:
+        """Start one with its first messages, all or nothing, durably.
+
+        The id is server-made unless the server hands over one it made before. Raises Conflict when that exists.
+        """
         ...
 
     async def append(self, owner: Owner, session_id: str, messages: Sequence[StoredMessage]) -> None:

@@ -17,7 +17,7 @@ class DocumentStore(Protocol):
         """Stream an upload to disk (never whole in memory), durably, and register it as `uploaded`.
 
         `content_type` is left `application/octet-stream` until `update`. The same bytes again give back the
-        document that is there already (compare `created_at` or use `find_by_hash` to know).
+        document that is there already, unless its ingestion failed: then it starts over.
         Raises TooLarge above `max_bytes`, InvalidRequest when empty, StorageFull; nothing is left behind then.
         """
         ...

@@ -80,9 +80,11 @@ class Recorder:
         owner, session = self.context.owner, self.context.session_id
         if session is None:
             return
-        if not self.exists:
-            await self.conversations.create(owner, title_of(self.new), session)
-        await self.conversations.append(owner, session, [stored(message, self._started) for message in self.new])
+        first = [stored(message, self._started) for message in self.new]
+        if self.exists:
+            await self.conversations.append(owner, session, first)
+        else:
+            await self.conversations.create(owner, title_of(self.new), session, first)
 
     async def _close(self, *, partial: bool) -> None:
         if self._opening is None or self.context.session_id is None:

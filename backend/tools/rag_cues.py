@@ -100,14 +100,12 @@ def named_documents(query: str, names: Sequence[str]) -> tuple[str, ...]:
 
 def _is_named(name: str, head: str, said: set[str]) -> bool:
     stem = name.rsplit(".", 1)[0]
-    if "." in name and name in head:
+    if "." in name and any(map(str.isalnum, stem)) and name in head:
         return True
     words = set(_TELLING.findall(stem.replace("_", " ")))
-    telling = words - _GENERIC
     if not words or not words <= said:
         return False
-    if len(words) > 1 and telling:
-        return True
+    telling = {word for word in words if word not in _GENERIC and word.removesuffix("s") not in _GENERIC}
     if telling:
-        return max(map(len, telling)) >= 4
-    return all(re.search(rf"\b{_DETERMINER}\s+(?:\w+\s+)?{re.escape(word)}\b", head) for word in words)
+        return len(words) > 1 or len(min(telling)) >= 4
+    return all(re.search(rf"\b{_DETERMINER}\s+{re.escape(word)}\b", head) for word in words)

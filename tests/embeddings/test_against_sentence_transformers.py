@@ -61,15 +61,17 @@ async def test_int8_vectors_are_those_of_the_original(reference: Any) -> None:
 
 @pytest.mark.slow
 async def test_int8_keeps_the_nearest_neighbours(reference: Any) -> None:
-    """The nearest of the original is the nearest of int8, or was so by less than quantisation moves a cosine."""
+    """A neighbour that leads clearly is kept; those that quantisation may swap are nearly equally near."""
     vectors = await MiniLM().embed_documents(real_sentences())
     original, own = reference @ reference.T, vectors @ vectors.T
     np.fill_diagonal(original, -1)
     np.fill_diagonal(own, -1)
     wanted, found = original.argmax(axis=1), own.argmax(axis=1)
-    lost = [row for row in range(len(wanted)) if wanted[row] != found[row]]
-    assert len(lost) <= len(wanted) // 20
-    assert all(original[row, wanted[row]] - original[row, found[row]] < 0.03 for row in lost)
+    rows = np.arange(len(wanted))
+    assert np.mean(wanted == found) >= 0.9
+    assert (original[rows, wanted] - original[rows, found]).max() < 0.03
+    nearest_three = np.argsort(-own, axis=1)[:, :3]
+    assert all(wanted[row] in nearest_three[row] for row in rows)
 
 
 @pytest.mark.slow

@@ -61,6 +61,13 @@ async def test_cancelling_stops_after_the_batch(minilm: MiniLM) -> None:
     assert (await minilm.embed_query("still works")).shape == (384,)
 
 
+async def test_neighbours_in_a_call_do_not_change_a_vector(minilm: MiniLM) -> None:
+    text = "Receipts for hotel costs must be handed in within thirty days."
+    alone = await minilm.embed_query(text)
+    crowd = ["", "word " * 700, text, "Ein anderer Satz.", "🎉" * 50, *(f"filler {n}" for n in range(30))]
+    assert np.allclose((await minilm.embed_documents(crowd))[2], alone, atol=1e-6)
+
+
 async def test_what_lies_beyond_256_word_pieces_changes_nothing(minilm: MiniLM) -> None:
     text = "contract " * 300
     one, other = await minilm.embed_documents([text, text + "and a very different ending about cats"])

@@ -191,7 +191,9 @@ class FakeConversations:
     def __init__(self) -> None:
         self.kept: dict[tuple[Owner, str], tuple[ConversationInfo, tuple[StoredMessage, ...]]] = {}
 
-    async def create(self, owner: Owner, title: str, session_id: str | None = None) -> ConversationInfo:
+    async def create(
+        self, owner: Owner, title: str, session_id: str | None = None, messages: Sequence[StoredMessage] = ()
+    ) -> ConversationInfo:
         given = new_id("conv-") if session_id is None else session_id
         if not is_safe_id(given):
             raise _missing("conversation")
@@ -200,7 +202,9 @@ class FakeConversations:
         now = time.time()
         info = ConversationInfo(given, clean_title(title), now, now, 0)
         self.kept[owner, given] = (info, ())
-        return info
+        if messages:
+            await self.append(owner, given, messages)
+        return self.kept[owner, given][0]
 
     async def append(self, owner: Owner, session_id: str, messages: Sequence[StoredMessage]) -> None:
         info, before = self._find(owner, session_id)

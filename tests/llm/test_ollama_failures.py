@@ -27,6 +27,7 @@ from tests.llm.providing import (
     settings,
     text_of,
     until,
+    until_failure,
 )
 from tests.llm.raw_upstream import RawUpstream, answer, hangs_up, is_silent, last, line, refuses, says, serving
 

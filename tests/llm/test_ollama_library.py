@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from backend.llm.ollama import OllamaPackage
 from backend.llm.ollama_library import Library
 from backend.llm.ollama_models import full_name
 from backend.models.errors import ModelNotFound, UpstreamCut, UpstreamError, UpstreamUnreachable
@@ -86,7 +87,7 @@ async def test_descriptions_are_asked_for_once_also_by_many_at_a_time():
 async def test_memory_lasts_only_for_a_while():
     now = 1000.0
     async with serving(RawUpstream()) as upstream:
-        library = Library([upstream.url], clock=lambda: now)
+        library = Library([upstream.url], OllamaPackage(), clock=lambda: now)
         await library.details("m")
         now += 61
         await library.details("m")
@@ -97,7 +98,7 @@ async def test_memory_lasts_only_for_a_while():
 async def test_model_installed_since_the_last_look_is_found():
     now = 1000.0
     async with serving(RawUpstream()) as upstream:
-        library = Library([upstream.url], clock=lambda: now)
+        library = Library([upstream.url], OllamaPackage(), clock=lambda: now)
         await library.details("m")
         upstream.models["new:latest"] = {}
         now += 2
@@ -134,7 +135,7 @@ async def test_ups_1_list_that_is_not_ollama_s_is_an_upstream_error(tags):
 
 
 async def test_ups_1_list_of_an_absent_ollama_is_unreachable():
-    library = Library([free_url()])
+    library = Library([free_url()], OllamaPackage())
     with pytest.raises(UpstreamUnreachable):
         await library.installed()
     await library.aclose()
@@ -189,7 +190,7 @@ async def test_loaded_window_is_told():
 
 def test_several_addresses_in_the_environment_do_not_break_the_package():
     code = (
-        "import os; from backend.llm.ollama_library import _import_package; _import_package();"
+        "import os; from backend.llm.ollama import import_package; import_package();"
         "assert os.environ['OLLAMA_HOST'] == 'http://a:1,http://b:2'"
     )
     environment = {**os.environ, "OLLAMA_HOST": "http://a:1,http://b:2"}

@@ -30,6 +30,17 @@ async def test_id_made_by_the_server_before_is_kept_and_taken_once(stores: Store
     assert (await stores.conversations.info(ALICE, "conv-given")).title == "One"
 
 
+async def test_created_with_its_first_messages(stores: Stores) -> None:
+    first = [said("user", "hello"), said("assistant", "good day")]
+    info = await stores.conversations.create(ALICE, "One", "conv-full", first)
+    assert info.messages == 2
+    await stores.conversations.append(ALICE, "conv-full", [said("user", "more")])
+    conversation = await stores.conversations.get(ALICE, "conv-full")
+    assert [message.content for message in conversation.messages] == ["hello", "good day", "more"]
+    history = [Message(message.role, message.content) for message in conversation.messages]
+    assert await stores.conversations.find_by_history(ALICE, history) == "conv-full"
+
+
 async def test_messages_come_back_as_they_were(stores: Stores) -> None:
     info = await stores.conversations.create(ALICE, "t")
     messages = [

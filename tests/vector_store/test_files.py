@@ -46,6 +46,7 @@ def files_of(folder: Path, pattern: str = "*.jsonl") -> list[Path]:
 # ---- crashes ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_an_add_cut_off_at_any_byte_leaves_the_state_before_it(tmp_path: Path) -> None:
     room = room_at(tmp_path / "whole")
     await room.add(ALICE, chunk("one"), chunk("two", index=1))

@@ -85,6 +85,23 @@ def write_atomic(path: Path, data: bytes, modified: float | None = None) -> None
     sync_folder(path.parent)
 
 
+def write_new(path: Path, data: bytes) -> Mark:
+    """Make a file that must not be there yet, whole or not at all, and durably.
+
+    Raises FileExistsError. Two writers of one path need no lock: a link is never made over an existing name.
+    """
+    handle, temporary = open_temporary(path.parent)
+    with contextlib.ExitStack() as undo:
+        undo.callback(os.close, handle)
+        undo.callback(remove_quietly, temporary)
+        write_all(handle, data)
+        os.fsync(handle)
+        path.hardlink_to(temporary)
+        mark = mark_of(os.fstat(handle))
+    sync_folder(path.parent)
+    return mark
+
+
 def remove_quietly(path: Path) -> None:
     """Remove a file that may be gone already; a disk that refuses leaves it for the next start."""
     with contextlib.suppress(OSError):

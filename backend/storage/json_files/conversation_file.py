@@ -23,6 +23,7 @@ from backend.storage.json_files.atomic import (
     read_file,
     sync_folder,
     write_atomic,
+    write_new,
 )
 from backend.storage.json_files.conversation_lines import (
     State,
@@ -35,7 +36,7 @@ from backend.storage.json_files.conversation_lines import (
     title_line,
 )
 from backend.storage.json_files.damages import Damages, belongs_to
-from backend.storage.json_files.locks import file_lock, locked_file
+from backend.storage.json_files.locks import locked_file
 from backend.storage.json_files.paths import missing
 from backend.utils.names import clean_title
 
@@ -48,6 +49,15 @@ T = TypeVar("T")
 
 class _BrokenLines(Exception):
     """A complete line makes no sense: the file must be mended under its lock."""
+
+
+def _lines_of(messages: Sequence[StoredMessage], state: State) -> tuple[bytes, State]:
+    """The lines of new messages, and the state of the conversation after them."""
+    data = bytearray()
+    for message in messages:
+        state = state.after(message)
+        data += message_line(message, state)
+    return bytes(data), state
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,26 +77,20 @@ class ConversationFile:
         self._session_id = path.name.removesuffix(SUFFIX)
         self._damages = damages
 
-    def create(self, title: str, now: float) -> Entry:
-        """Raises Conflict when it is there already."""
+    def create(self, title: str, now: float, messages: Sequence[StoredMessage]) -> Entry:
+        """Header and first messages in one file. Raises Conflict when it is there already."""
         state = State(self._session_id, title, now, now)
-        with file_lock(self._path.with_name(".lock")):
-            if os.path.lexists(self._path):
-                raise Conflict("A conversation with this id exists already.")
-            write_atomic(self._path, header_line(state))
-        return self.entry()
+        head = header_line(state)
+        data, state = _lines_of(messages, state)
+        try:
+            mark = write_new(self._path, head + data)
+        except FileExistsError:
+            raise Conflict("A conversation with this id exists already.") from None
+        return Entry(state, mark, len(head) + len(data))
 
     def append(self, messages: Sequence[StoredMessage], known: Entry | None) -> Entry:
         """Add messages in one write. With a `known` entry that still fits, nothing is read."""
-
-        def lines(state: State) -> tuple[bytes, State]:
-            data = bytearray()
-            for message in messages:
-                state = state.after(message)
-                data += message_line(message, state)
-            return bytes(data), state
-
-        return self._whole(lambda: self._grow(lines, known))
+        return self._whole(lambda: self._grow(lambda state: _lines_of(messages, state), known))
 
     def rename(self, title: str, known: Entry | None) -> Entry:
         """Add a line with the new title."""

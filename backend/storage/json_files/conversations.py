@@ -41,10 +41,12 @@ class JsonConversationStore:
         self._locks = KeyedLocks()
         self._indexes: OrderedDict[Path, ConversationIndex] = OrderedDict()
 
-    async def create(self, owner: Owner, title: str, session_id: str | None = None) -> ConversationInfo:
-        name, now = clean_title(title), time.time()
+    async def create(
+        self, owner: Owner, title: str, session_id: str | None = None, messages: Sequence[StoredMessage] = ()
+    ) -> ConversationInfo:
+        name, now, first = clean_title(title), time.time(), tuple(messages)
         given = new_id("conv-") if session_id is None else session_id
-        return await self._write(owner, given, lambda file, _: file.create(name, now))
+        return await self._write(owner, given, lambda file, _: file.create(name, now, first))
 
     async def append(self, owner: Owner, session_id: str, messages: Sequence[StoredMessage]) -> None:
         if not messages:

@@ -37,7 +37,7 @@ def describe(value: Any, *, decimals: bool) -> dict[str, Any]:
         case list() | tuple():
             return _sequence(list(value), decimals)
     if value in (sp.true, sp.false):
-        return _made(str(value).lower(), None, rf"\text{{{str(value).lower()}}}", "is")
+        return _made(str(value).lower(), None, rf"\text{{{str(value).lower()}}}", "→")
     if isinstance(value, sp.Eq):
         return _made(f"{write(value.lhs)} = {write(value.rhs)}", None, _latex(value), "→")
     if getattr(value, "is_Matrix", False):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from backend.workers.jobs import math_job_calculus as calculus
@@ -42,8 +43,9 @@ class Function:
         return f"{self.least} to {self.most} values"
 
 
-def functions() -> dict[str, Function]:
-    """By name, as they may be written; aliases are entries of their own."""
+@lru_cache(maxsize=1)
+def functions() -> Mapping[str, Function]:
+    """By name, as they may be written; aliases are entries of their own. Made once, before the fork."""
     table = _elementary() | _algebra() | _special()
     table |= {
         "solve": Function(solving.solve, 1, 12, structures=True),
