@@ -60,8 +60,10 @@ async def test_an_add_cut_off_at_any_byte_leaves_the_state_before_it(tmp_path: P
         after = room_at(tmp_path / "cut")
         assert [each.text for each in await after.store.chunks(ALICE, "f1")] == ["one", "two"]
         assert not await after.store.needs_reindex(ALICE, "hash")
-        await after.add(ALICE, chunk("again", index=2))
-        assert await texts(tmp_path / "cut") == ["one", "two", "again"]
+        await after.add(ALICE, chunk("3", index=2))
+        await after.add(ALICE, chunk("4", index=3))
+        assert await texts(tmp_path / "cut") == ["one", "two", "3", "4"]
+        assert not await room_at(tmp_path / "cut").store.needs_reindex(ALICE, "hash")
         shutil.rmtree(tmp_path / "cut")
 
 
