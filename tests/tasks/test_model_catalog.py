@@ -23,7 +23,8 @@ class FakeProvider:
     async def list_models(self) -> list[ModelInfo]:
         if self._down:
             raise UpstreamUnreachable("Ollama does not answer: start it with `ollama serve`.")
-        return [ModelInfo(model, self.name, frozenset({"completion"}), 4096) for model in self._models]
+        can = {True: frozenset({"completion", "tools"}), False: frozenset({"completion"})}
+        return [ModelInfo(model, self.name, can["tools" in model], 4096) for model in self._models]
 
     async def describe(self, model: str) -> ModelInfo:
         for info in await self.list_models():
@@ -66,6 +67,10 @@ async def test_id_means_weights_and_way(model: str, weights: str, agent: str) ->
 
 async def test_preferred_model_is_the_default() -> None:
     assert (await catalog(["a:1b", "b:2b"], preferred="b:2b").resolve("hearth")).info.id == "b:2b"
+
+
+async def test_default_can_call_tools_if_any_model_can() -> None:
+    assert (await catalog(["a:1b", "b-tools:2b", "c-tools:3b"]).resolve("hearth")).info.id == "b-tools:2b"
 
 
 @pytest.mark.parametrize("models", [[], ["a:1b"]])
