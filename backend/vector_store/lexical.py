@@ -83,10 +83,7 @@ class _Terms(dict[str, str]):
         self._stem = snowballstemmer.stemmer("english").stemWord
 
     def __missing__(self, word: str) -> str:
-        if word in STOP_WORDS:
-            term = ""
-        else:
-            term = self._stem(word[:MAX_WORD]) if word.isascii() else word[:MAX_WORD]
+        term = "" if word in STOP_WORDS else self._stem(word[:MAX_WORD]) if word.isascii() else word[:MAX_WORD]
         self[word] = term
         return term
 

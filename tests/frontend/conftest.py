@@ -64,10 +64,9 @@ class Visit:
             self.page.wait_for_selector("#stop", state="hidden")
 
 
-@pytest.fixture
-def site() -> Iterator[Site]:
+@pytest.fixture(scope="module")
+def running() -> Iterator[Site]:
     fake = Fake()
-    fill(fake)
     config = uvicorn.Config(create_fake(fake), port=0, log_level="error", ws="none", timeout_graceful_shutdown=1)
     server = _Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -82,8 +81,18 @@ def site() -> Iterator[Site]:
     thread.join(10)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
+def site(running: Site) -> Site:
+    """The stand-in backend with nothing left in it from another test."""
+    fresh = Fake()
+    fill(fresh)
+    vars(running.fake).update(vars(fresh))
+    return running
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Chromium for one module: Playwright's synchronous side keeps an event loop, which must not outlive it."""
     if not Path(CHROMIUM).exists():
         pytest.fail(
             f"Chromium is needed for the page's tests at {CHROMIUM}: install it (Debian: apt-get install chromium)"
