@@ -21,6 +21,8 @@ export class Thread {
     this.following = true;
     this.scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     this.toLatest.addEventListener("click", () => this.toEnd(true));
+    // A banner, a growing message box or a phone's keyboard takes room: the end stays in sight.
+    new ResizeObserver(() => this.following && !this.root.classList.contains("is-empty") && this.toEnd(false)).observe(this.scroller);
   }
 
   /** Draws the current session anew. */
