@@ -17,7 +17,7 @@ test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest
 
 test-fast: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m "not slow and not browser" -q
+	$(BIN)/python -m pytest -m "not slow and not browser" -q -n 2
 
 # Compares the embedder with sentence-transformers; brings torch, so it has an environment of its own.
 test-embedder: $(VENV)-embedder/.installed
