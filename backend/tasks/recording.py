@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
@@ -69,7 +69,9 @@ class Recorder:
                         self._opening = asyncio.create_task(self._open())
                     if finished:
                         # Stored before the client learns that it is over: what was acknowledged is kept.
-                        await self._close(partial=False)
+                        problem = await self._close(partial=False)
+                        if problem is not None and isinstance(event, Finished):
+                            event = replace(event, extra={**event.extra, "warning": problem})
                     yield event
         finally:
             if not finished and self._opening is not None:
@@ -86,9 +88,10 @@ class Recorder:
         else:
             await self.conversations.create(owner, title_of(self.new), session, first)
 
-    async def _close(self, *, partial: bool) -> None:
+    async def _close(self, *, partial: bool) -> str | None:
+        """Store the answer and the trace. What went wrong in a sentence, if anything: the answer itself is good."""
         if self._opening is None or self.context.session_id is None:
-            return
+            return None
         try:
             await self._opening
             await self.conversations.append(self.context.owner, self.context.session_id, [self._answer(partial)])
@@ -96,9 +99,11 @@ class Recorder:
                 await self.runs.save(self.context.owner, self._trace(partial))
         except NotFound:
             log.info("the conversation of run %s was deleted while it was answered", self.context.run_id)
+            return "The conversation was deleted meanwhile, so this answer was not stored."
         except HearthError as error:
-            # The answer itself is good; losing the record must not take it away from the reader.
             log.error("run %s could not be stored: %s", self.context.run_id, error.message)
+            return f"This answer was not stored: {error.message}"
+        return None
 
     def _answer(self, partial: bool) -> StoredMessage:
         extra: dict[str, Any] = {"model": self.model, "run_id": self.context.run_id}

@@ -92,6 +92,8 @@ class RunSummary:
         }
         if self.finished is not None and self.finished.detail:
             out["stopped_because"] = self.finished.detail
+        if self.finished is not None and "warning" in self.finished.extra:
+            out["warning"] = self.finished.extra["warning"]
         return out
 
     def annotations(self, base_url: str) -> list[dict[str, Any]]:

@@ -329,10 +329,10 @@ BOUNDS: tuple[tuple[str, str], ...] = (
 
 @pytest.mark.parametrize("expression", [pytest.param(text, id=name) for name, text in BOUNDS])
 def test_math_2_refuses_beforehand_what_would_cost_too_much(expression: str) -> None:
-    clock = time.perf_counter()
+    clock = time.process_time()
     with pytest.raises(Refusal):
         evaluate(expression)
-    assert time.perf_counter() - clock < 1.0
+    assert time.process_time() - clock < 1.0
 
 
 @pytest.mark.parametrize(
