@@ -73,12 +73,21 @@ def build(settings: Settings) -> Services:
 
     Raises SettingsError when a setting names something that does not exist or is not installed.
     """
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"DATA_DIR='{settings.data_dir}' is no folder that can be written ({error.strerror}): name another."
+        ) from None
     stores: Stores = _module("storage", STORAGE_ENGINE).create(settings)
     embedder = create_embedder(settings)
     vectors: VectorStore = _module("vector_store", settings.vector_db_type).create(settings)
     worker: Worker = _module("workers", "process").create(settings)
     providers = discover_providers(ModelServices(settings, embedder))
+    if settings.llm_provider not in ("auto", *providers):
+        raise SettingsError(
+            f"LLM_PROVIDER={settings.llm_provider!r} is not allowed: use auto or one of {', '.join(providers)}."
+        )
     registry = ToolRegistry.discover(ToolServices(settings, worker, embedder, vectors, stores.documents))
     agents = discover_agents()
     catalog = ModelCatalog(providers, settings.llm_provider, settings.ollama_model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import orjson
@@ -61,6 +62,10 @@ def _refuse_unsupported(body: ChatCompletionRequest) -> None:
         raise UnsupportedParameter("n must be 1: ask several times for several answers.", param="n")
     if body.logprobs or body.top_logprobs:
         raise UnsupportedParameter("logprobs are not available here: leave them out.", param="logprobs")
+    if body.functions or body.function_call:
+        raise UnsupportedParameter("functions is no longer supported: use tools and tool_choice.", param="functions")
+    if body.logit_bias:
+        raise UnsupportedParameter("logit_bias is not available here: leave it out.", param="logit_bias")
     if body.modalities and "audio" in body.modalities:
         raise UnsupportedParameter("Audio output is not available here: ask for text only.", param="modalities")
 
@@ -68,9 +73,13 @@ def _refuse_unsupported(body: ChatCompletionRequest) -> None:
 def messages_of(messages: Sequence[MessageIn]) -> tuple[Message, ...]:
     """The messages in the house's vocabulary. Raises InvalidRequest."""
     checked = tuple(_message(message, index) for index, message in enumerate(messages))
-    if not any(message.role == "user" for message in checked):
+    if any(message.role == "user" for message in checked):
+        return checked
+    # Templates of many models refuse a conversation without a user turn; instructions alone are then the request.
+    last = max((n for n, message in enumerate(checked) if message.role == "system"), default=None)
+    if last is None:
         raise InvalidRequest("messages must hold at least one user message.", param="messages", code="invalid_value")
-    return checked
+    return (*checked[:last], replace(checked[last], role="user"), *checked[last + 1 :])
 
 
 def _message(message: MessageIn, index: int) -> Message:

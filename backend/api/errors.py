@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from backend.models.errors import HearthError, InvalidRequest
@@ -78,6 +79,11 @@ def add_error_handlers(app: FastAPI) -> None:
         headers = {"x-request-id": request.scope.get("request_id", "")}
         return _response(500, envelope(INTERNAL_MESSAGE, "server_error", None, "internal_error"), headers)
 
+    async def gone(request: Request, error: Exception) -> Response:
+        # The client left while it was still sending: nobody reads this answer, and nothing went wrong here.
+        return _response(400, envelope("The request broke off.", "invalid_request_error", None, "client_gone"))
+
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(HearthError, ours)
     app.add_exception_handler(HTTPException, framework)
     app.add_exception_handler(RequestValidationError, validation)

@@ -49,6 +49,9 @@ class Edge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":
+            # Answered as GET; the server under us keeps the body back.
+            scope = {**scope, "method": "GET"}
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"")
         request_id = given if _SAFE_ID.match(given) else f"req_{uuid.uuid4().hex}".encode()

@@ -22,7 +22,7 @@ from backend.models.messages import (
     ToolStarted,
 )
 from backend.models.run import RunContext
-from backend.tasks.summary import PREVIEW_CHARS, RunSummary
+from backend.tasks.summary import RunSummary, preview
 
 DONE = b"data: [DONE]\n\n"
 _dumps = orjson.dumps
@@ -143,7 +143,7 @@ def live_event(event: Event) -> dict[str, Any] | None:
                 "name": event.name,
                 "arguments": dict(event.arguments),
                 "status": event.status,
-                "output_preview": event.output[:PREVIEW_CHARS],
+                "output_preview": preview(event.output),
                 "duration_ms": round(event.seconds * 1000, 1),
                 "error": event.error,
             }

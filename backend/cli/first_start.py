@@ -57,6 +57,10 @@ async def welcome(services: Services, url: str, made: Credentials | None) -> str
         lines += ["", f"  NOTE: {problem}"]
     damaged = services.stores.damaged()
     if damaged:
-        lines += ["", f"  WARNING: {len(damaged)} damaged file(s) were set aside; the log names them."]
+        lines += [
+            "",
+            f"  WARNING: {len(damaged)} damaged file(s) were set aside (rename a mended one to put it back):",
+        ]
+        lines += [f"    {path}" for path in damaged[:5]]
     lines += ["", "  Stop with Ctrl+C.", ""]
     return "\n".join(lines)

@@ -9,6 +9,7 @@ import re
 import sys
 
 from backend.config.settings import Settings
+from backend.models.errors import SettingsError
 
 MAX_BYTES = 10 * 1_048_576
 BACKUPS = 3
@@ -31,8 +32,11 @@ class _Redacted(logging.Formatter):
 def set_up_logging(settings: Settings) -> None:
     """Configure the root logger; call once, at start."""
     path = settings.log_path
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
+    except OSError as error:
+        raise SettingsError(f"LOG_FILE='{path}' cannot be written ({error.strerror}): name another file.") from None
     formatter = _Redacted("%(asctime)s %(levelname)s %(name)s %(message)s")
     to_file = logging.handlers.RotatingFileHandler(path, maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8")
     to_console = logging.StreamHandler(sys.stderr)

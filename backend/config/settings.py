@@ -30,7 +30,8 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     secret_key: SecretStr | None = None
 
-    llm_provider: Literal["auto", "ollama", "builtin"] = "auto"
+    llm_provider: Annotated[str, Field(min_length=1, max_length=64)] = "auto"
+    """`auto`, or the name of a provider: a file of backend/llm."""
     ollama_host: Annotated[tuple[str, ...], NoDecode] = ("http://127.0.0.1:11434",)
     ollama_model: str | None = None
     ollama_timeout: Seconds = 300.0

@@ -86,7 +86,10 @@ class ChatCompletionRequest(Wire):
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     modalities: list[str] | None = None
-    reasoning_effort: str | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    functions: list[dict[str, Any]] | None = None
+    function_call: str | dict[str, Any] | None = None
+    logit_bias: dict[str, float] | None = None
     store: bool | None = None
     agent: Literal["auto", "chat", "react", "plan_execute"] | str | None = None
     session_id: Annotated[str, Field(max_length=128)] | None = None

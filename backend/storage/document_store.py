@@ -38,6 +38,10 @@ class DocumentStore(Protocol):
         """Remove bytes, metadata and extracted text. Raises NotFound."""
         ...
 
+    async def drop_content(self, owner: Owner, file_id: str) -> None:
+        """Remove bytes and extracted text but keep what is known, for a document that could not be read."""
+        ...
+
     async def path(self, owner: Owner, file_id: str) -> Path:
         """Where the bytes are, for the worker process and for sending. Raises NotFound."""
         ...

@@ -19,6 +19,10 @@ class RunStore(Protocol):
         """Raises NotFound."""
         ...
 
+    async def delete(self, owner: Owner, run_id: str) -> None:
+        """Raises NotFound."""
+        ...
+
     async def list_runs(self, owner: Owner, *, page: int = 1, limit: int = 50) -> tuple[list[dict[str, Any]], int]:
         """One page of traces without their steps, newest first, and the total."""
         ...

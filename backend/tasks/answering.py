@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from backend.config.settings import Settings
 from backend.core.registry import AgentEntry
@@ -165,7 +165,9 @@ class Answering:
     async def _session(self, owner: Owner, question: Question) -> Session:
         messages = question.messages
         if question.session_id is not None:
-            return await self._continued(owner, question.session_id, messages)
+            session = await self._continued(owner, question.session_id, messages)
+            # Reading a conversation without adding to it: its history counts, this exchange is not kept.
+            return session if question.store else replace(session, id=None)
         if not question.store:
             return Session(None, False, (), ())
         found = None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -13,9 +15,10 @@ from backend.config.settings import Settings
 from backend.embeddings.port import Embedder
 from backend.loaders.port import Loader
 from backend.models.documents import Document, DocumentChunk, PageText
-from backend.models.errors import HearthError, NotFound, UnsupportedFile, WorkerFailed
+from backend.models.errors import HearthError, InvalidRequest, NotFound, UnsupportedFile, WorkerFailed
 from backend.models.run import SERVER, Owner
 from backend.storage.document_store import DocumentStore
+from backend.utils.names import clean_filename
 from backend.vector_store.port import VectorStore
 from backend.workers.port import Limits, Worker
 
@@ -23,7 +26,9 @@ log = logging.getLogger("hearth.ingest")
 
 PARSE_JOB = "backend.loaders.parse_job:parse"
 PARSE_LIMITS = Limits(seconds=30.0, memory_mb=512, output_bytes=64 * 1_048_576)
-INGESTIONS_AT_ONCE = 2
+PARSERS_AT_ONCE = 2
+INGESTIONS_OF_ONE_OWNER = 2
+"""Further files of the same owner wait for these; another owner's do not."""
 EMBED_BATCH = 32
 HEAD_BYTES = 8192
 PARSED_SHARE = 0.3
@@ -48,7 +53,9 @@ class IngestTask:
         self._embedder = embedder
         self._worker = worker
         self._loaders = loaders
-        self._slots = asyncio.Semaphore(INGESTIONS_AT_ONCE)
+        self._parsing = asyncio.Semaphore(PARSERS_AT_ONCE)
+        self._embedding = asyncio.Semaphore(1)
+        self._turns: dict[Owner, asyncio.Semaphore] = {}
         self._jobs: dict[tuple[Owner, str], asyncio.Task[None]] = {}
         self._watchers: dict[tuple[Owner, str], set[asyncio.Event]] = {}
 
@@ -80,6 +87,33 @@ class IngestTask:
                 continue
             log.info("ingestion of %s is taken up again", document.file_id)
             self._start(owner, document, loader)
+
+    async def upload_each(
+        self, owner: Owner, files: AsyncIterator[tuple[str, AsyncIterator[bytes]]], most: int
+    ) -> list[Document]:
+        """Take in the files of one request, all or none: when one is refused, the new ones before it are removed.
+
+        Raises what `upload` raises, with the refused file's name, and InvalidRequest for more than `most` files.
+        """
+        began = time.time()
+        stored: list[Document] = []
+        try:
+            async for filename, parts in files:
+                if len(stored) >= most:
+                    raise InvalidRequest(f"Send at most {most} files in one request; none was kept.", param="file")
+                try:
+                    stored.append(await self.upload(owner, filename, parts))
+                except HearthError as error:
+                    if stored:
+                        error.message = f"{clean_filename(filename)}: {error.message} None of the files was kept."
+                    error.param = error.param or "file"
+                    raise
+        except HearthError:
+            for document in stored:
+                if document.created_at >= began:
+                    await self.delete(owner, document.file_id)
+            raise
+        return stored
 
     async def delete(self, owner: Owner, file_id: str) -> None:
         """Remove a document and every trace of it, also while it is being ingested. Raises NotFound."""
@@ -139,11 +173,16 @@ class IngestTask:
         key = (owner, document.file_id)
         job = asyncio.create_task(self._ingest(owner, document, loader))
         self._jobs[key] = job
-        job.add_done_callback(lambda _: self._jobs.pop(key, None))
+        job.add_done_callback(lambda _: self._ended(key))
+
+    def _ended(self, key: tuple[Owner, str]) -> None:
+        self._jobs.pop(key, None)
+        if all(owner != key[0] for owner, _ in self._jobs):
+            self._turns.pop(key[0], None)
 
     async def _ingest(self, owner: Owner, document: Document, loader: Loader) -> None:
         try:
-            async with self._slots:
+            async with self._turns.setdefault(owner, asyncio.Semaphore(INGESTIONS_OF_ONE_OWNER)):
                 done = await self._work(owner, document, loader)
         except NotFound:
             log.info("%s was deleted while it was ingested", document.file_id)
@@ -159,11 +198,14 @@ class IngestTask:
             await self._reindex(owner)
         await self._vectors.delete(owner, document.file_id)
         document = await self._progress(owner, replace(document, status="processing", progress=0.01))
-        pages, chunks, total = await self._parse(owner, document, loader)
+        async with self._parsing:
+            pages, chunks, total = await self._parse(owner, document, loader)
         await self._documents.save_pages(owner, document.file_id, pages)
         for start in range(0, len(chunks), EMBED_BATCH):
             batch = chunks[start : start + EMBED_BATCH]
-            vectors = await self._embedder.embed_documents([chunk.text for chunk in batch])
+            # One batch at a time, first come first served: a long document cannot hold up a short one.
+            async with self._embedding:
+                vectors = await self._embedder.embed_documents([chunk.text for chunk in batch])
             await self._vectors.add(owner, batch, vectors, self._embedder.name)
             done = PARSED_SHARE + (1 - PARSED_SHARE) * (start + len(batch)) / len(chunks)
             document = await self._progress(
@@ -210,6 +252,8 @@ class IngestTask:
     async def _fail(self, owner: Owner, document: Document, reason: str) -> None:
         await self._vectors.delete(owner, document.file_id)
         await self._save(owner, replace(document, status="failed", error=reason, chunks=0, progress=0.0))
+        with contextlib.suppress(NotFound):
+            await self._documents.drop_content(owner, document.file_id)
 
     async def _progress(self, owner: Owner, document: Document) -> Document:
         await self._documents.update(owner, document)

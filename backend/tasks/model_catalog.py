@@ -104,7 +104,9 @@ class ModelCatalog:
                 continue
             except UpstreamUnreachable as error:
                 unreachable = error
-        if unreachable is not None:
+        # Whoever insists on a provider waits for it; otherwise the built-in model serves, and what cannot be asked
+        # now does not exist: an honest 404 is not retried by clients, a 503 would be.
+        if unreachable is not None and (self._must_have_upstream or _looks_installed(model_id)):
             raise unreachable
         raise ModelNotFound(
             f"The model {model_id[:100]!r} does not exist here: GET /v1/models lists those that do.", param="model"
@@ -129,3 +131,9 @@ class ModelCatalog:
             return await self.default()
         except (UpstreamError, ModelNotFound):
             return self._builtin, await self._builtin.describe(BUILTIN_ID)
+
+
+def _looks_installed(model_id: str) -> bool:
+    """Whether an id has the form of an Ollama model (`name:tag`), which may well be there once Ollama is."""
+    name, separator, tag = model_id.partition(":")
+    return bool(separator and name and tag) and model_id.isprintable() and " " not in model_id

@@ -20,6 +20,7 @@ from backend.models.messages import (
 )
 from backend.models.run import RunContext
 from backend.models.tools import Citation
+from backend.utils.untrusted import unfenced
 
 PREVIEW_CHARS = 500
 
@@ -50,7 +51,7 @@ class RunSummary:
                 step |= {
                     "status": event.status,
                     "arguments": dict(event.arguments),
-                    "output_preview": event.output[:PREVIEW_CHARS],
+                    "output_preview": preview(event.output),
                     "started_at": event.started_at,
                     "duration_ms": round(event.seconds * 1000, 1),
                     "error": event.error,
@@ -127,6 +128,11 @@ class RunSummary:
         if self.finished is not None:
             out["finish_reason"] = self.finished.reason
         return out
+
+
+def preview(output: str) -> str:
+    """The beginning of a tool's output, as a person is shown it."""
+    return unfenced(output)[:PREVIEW_CHARS]
 
 
 def _step(id_: str, index: int, name: str, arguments: Mapping[str, Any], status: str) -> dict[str, Any]:

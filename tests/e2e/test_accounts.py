@@ -159,7 +159,8 @@ def test_auth_6_keys_over_http_are_shown_once(offline: HearthServer) -> None:
     ("name", "value", "says"),
     [
         ("SERVER_PORT", "99999", "65535"),
-        ("LLM_PROVIDER", "gpt", "'auto', 'ollama' or 'builtin'"),
+        ("LLM_PROVIDER", "gpt", "auto or one of builtin, ollama"),
+        ("LOG_FILE", "/proc/x/y.log", "LOG_FILE"),
         ("SECRET_KEY", "short", "32"),
         ("JWT_ALGORITHM", "none", "HS256"),
         ("CORS_ORIGINS", "*", "exact origins"),

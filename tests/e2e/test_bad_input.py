@@ -55,7 +55,10 @@ def test_flow_5_malformed_json_is_400(client: httpx.Client, raw: bytes) -> None:
         ({"messages": "hi"}, "messages"),
         ({"messages": [{"role": "wizard", "content": "hi"}]}, "messages.0.role"),
         ({"messages": [{"role": "user"}]}, "messages.0.content"),
-        ({"messages": [{"role": "system", "content": "only"}]}, "messages"),
+        ({"messages": [{"role": "assistant", "content": "only"}]}, "messages"),
+        ({"functions": [{"name": "f"}]}, "functions"),
+        ({"logit_bias": {"1": 5}}, "logit_bias"),
+        ({"reasoning_effort": "zzz"}, "reasoning_effort"),
         ({"messages": [{"role": "user", "content": [{"type": "video"}]}]}, "messages.0.content.0.type"),
         ({"messages": [{"role": "user", "content": "x"}, {"role": "tool", "content": "y"}]}, "messages.1.tool_call_id"),
         ({"temperature": 3}, "temperature"),
@@ -108,6 +111,23 @@ def test_unknown_routes_and_methods_have_the_envelope(
     answer = client.request(method, path)
     assert answer.status_code == status
     assert error_of(answer)["code"] in ("unknown_url", "method_not_allowed")
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/health", "/v1/models", "/app.js"])
+def test_head_is_answered_like_get_without_a_body(client: httpx.Client, path: str) -> None:
+    answer = client.head(path)
+    assert answer.status_code == 200 and answer.content == b""
+
+
+def test_instructions_alone_are_answered(client: httpx.Client) -> None:
+    answer = client.post(CHAT, json={"model": "hearth-chat", "messages": [{"role": "system", "content": "Say hello."}]})
+    assert answer.status_code == 200 and "Say hello." in answer.text
+
+
+def test_unknown_model_is_404_while_the_builtin_model_serves(offline: HearthServer) -> None:
+    with offline.client() as client:
+        assert client.post(CHAT, json={**GOOD, "model": "nope"}).status_code == 404
+        assert client.post(CHAT, json={**GOOD, "model": "llama3.2:3b"}).status_code == 503
 
 
 def test_cors_1_foreign_host_header_is_refused(client: httpx.Client) -> None:

@@ -79,6 +79,24 @@ def test_store_false_stores_nothing(client: httpx.Client) -> None:
     assert client.get("/api/conversations").json()["total"] == before
 
 
+def test_store_false_reads_a_session_without_adding_to_it(client: httpx.Client, double: Any) -> None:
+    session = say(client, [user("remember the number nine")]).headers["x-session-id"]
+    say(client, [user("off the record")], session_id=session, store=False)
+    sent = [e for e in double.log() if e["path"] == "/api/chat"][-1]["body"]["messages"]
+    assert "remember the number nine" in [m["content"] for m in sent]
+    assert client.get(f"/api/conversations/{session}").json()["messages"][-1]["content"] != "off the record"
+    assert len(client.get(f"/api/conversations/{session}").json()["messages"]) == 2
+
+
+def test_deleting_a_conversation_removes_its_traces(offline: HearthServer) -> None:
+    with offline.client() as client:
+        answer = say(client, [user("What is 31 * 37?")], model="hearth")
+        run = answer.json()["run_id"]
+        assert client.get(f"/api/runs/{run}").json()["answer"]
+        assert client.delete(f"/api/conversations/{answer.json()['session_id']}").status_code == 204
+        assert client.get(f"/api/runs/{run}").status_code == 404
+
+
 def test_list_search_rename_export_delete(client: httpx.Client) -> None:
     session = say(client, [user("the quick brown wombat")]).headers["x-session-id"]
     path = f"/api/conversations/{session}"

@@ -217,6 +217,7 @@ def test_up_3_unreadable_files_end_as_failed_with_a_reason(
     assert document["status"] == "failed" and says in document["error"]
     assert document["chunks"] == 0
     assert client.get("/health").status_code == 200
+    assert client.get(f"/api/files/documents/{document['file_id']}/content").status_code == 404, "bytes are not kept"
     client.delete(f"/api/files/documents/{document['file_id']}")
 
 
@@ -227,6 +228,36 @@ def test_several_files_in_one_request(client: httpx.Client) -> None:
     for each in answer.json()["files"]:
         assert wait_for_document(client, each["file_id"])["status"] == "ready"
         assert client.delete(f"/api/files/documents/{each['file_id']}").status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("last", "status"), [(("bad.exe", b"MZ"), 415), (("late.txt", b""), 400)], ids=["kind", "empty"]
+)
+def test_up_5_several_files_are_taken_all_or_none(client: httpx.Client, last: tuple[str, bytes], status: int) -> None:
+    before = client.get("/api/files/documents").json()["total"]
+    answer = client.post("/api/files/upload", files=[("file", ("fine.txt", b"Fine text.")), ("file", last)])
+    assert answer.status_code == status and last[0] in answer.json()["error"]["message"]
+    assert client.get("/api/files/documents").json()["total"] == before
+
+
+def test_up_1_eleven_files_are_too_many(client: httpx.Client) -> None:
+    before = client.get("/api/files/documents").json()["total"]
+    parts = [("file", (f"eleven-{n}.txt", f"Text {n} of eleven.".encode())) for n in range(11)]
+    assert client.post("/api/files/upload", files=parts).status_code == 400
+    assert client.get("/api/files/documents").json()["total"] == before
+
+
+def test_one_users_long_document_does_not_hold_up_anothers_short_one(offline: HearthServer) -> None:
+    with offline.client(offline.add_user("long-one-up")) as bob, offline.client(offline.add_user("short-up")) as ann:
+        long = " ".join(f"sentence {n} of a very long text." for n in range(40_000)).encode()
+        copies = [(f"{n}.txt", long + bytes([65 + n])) for n in range(3)]
+        made = [bob.post("/api/files/upload", files={"file": copy}).json() for copy in copies]
+            bob.post("/api/files/upload", files={"file": (f"{n}.txt", long + bytes([65 + n]))}).json() for n in range(3)
+        ]
+        assert upload_and_wait(ann, "short.txt", b"A short note.", seconds=20)["status"] == "ready"
+        assert bob.get(f"/api/files/documents/{made[-1]['file_id']}").json()["status"] == "processing"
+        for each in made:
+            assert bob.delete(f"/api/files/documents/{each['file_id']}").status_code == 204
 
 
 def test_events_follow_the_ingestion_to_its_end(client: httpx.Client, handbook: bytes) -> None:

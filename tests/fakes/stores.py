@@ -312,8 +312,15 @@ class FakeDocuments:
         self.pages.pop((owner, file_id), None)
         (self.folder / file_id).unlink(missing_ok=True)
 
+    async def drop_content(self, owner: Owner, file_id: str) -> None:
+        await self.get(owner, file_id)
+        self.pages.pop((owner, file_id), None)
+        (self.folder / file_id).unlink(missing_ok=True)
+
     async def path(self, owner: Owner, file_id: str) -> Path:
         await self.get(owner, file_id)
+        if not (self.folder / file_id).is_file():
+            raise _missing("document")
         return self.folder / file_id
 
     async def save_pages(self, owner: Owner, file_id: str, pages: Iterable[PageText]) -> None:
@@ -357,6 +364,10 @@ class FakeRuns:
         if (owner, run_id) not in self.kept:
             raise _missing("run")
         return dict(self.kept[owner, run_id])
+
+    async def delete(self, owner: Owner, run_id: str) -> None:
+        await self.get(owner, run_id)
+        del self.kept[owner, run_id]
 
     async def list_runs(self, owner: Owner, *, page: int = 1, limit: int = 50) -> tuple[list[dict[str, Any]], int]:
         mine = [trace for (whose, _), trace in self.kept.items() if whose == owner]

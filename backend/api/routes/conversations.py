@@ -13,6 +13,7 @@ from backend.api.deps import CurrentOwner, ServicesDep, json_body, page_of, read
 from backend.api.downloads import attachment
 from backend.models.conversations import Conversation, ConversationInfo
 from backend.models.schemas import TitleRequest
+from backend.tasks.forgetting import forget_conversation
 
 router = APIRouter(prefix="/api/conversations", tags=["conversations"])
 
@@ -60,7 +61,8 @@ async def rename_conversation(
 
 @router.delete("/{session_id}", status_code=204, response_class=Response)
 async def delete_conversation(session_id: str, owner: CurrentOwner, services: ServicesDep) -> Response:
-    await services.stores.conversations.delete(owner, session_id)
+    """Remove it, and the traces of its runs with it."""
+    await forget_conversation(services.stores, owner, session_id)
     return Response(status_code=204)
 
 

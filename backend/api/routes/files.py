@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
@@ -14,7 +14,7 @@ from backend.api.deps import CurrentOwner, ServicesDep, page_of
 from backend.api.downloads import INLINE_TYPES, attachment
 from backend.api.uploads import MAX_FILES, MultipartReader, field_text
 from backend.models.documents import Document
-from backend.models.errors import HearthError, InvalidRequest
+from backend.models.errors import InvalidRequest
 
 router = APIRouter(prefix="/api/files", tags=["files"])
 
@@ -58,29 +58,24 @@ def as_json(document: Document) -> dict[str, Any]:
 
 @router.post("/upload", status_code=201, openapi_extra=UPLOAD_BODY)
 async def upload(request: Request, owner: CurrentOwner, services: ServicesDep) -> dict[str, Any]:
-    """Store one or several files; reading them goes on in the background.
-
-    With several files, those before a refused one are kept; the error names the refused one.
-    """
+    """Store one or several files, all or none; reading them goes on in the background."""
     each = services.settings.max_upload_bytes
     reader = MultipartReader(request, each * MAX_FILES + 1_048_576)
-    stored: list[Document] = []
-    while (part := await reader.next_part()) is not None:
-        if part.filename is None:
-            await field_text(reader)
-            continue
-        if len(stored) >= MAX_FILES:
-            raise InvalidRequest(f"Send at most {MAX_FILES} files in one request.", param="file")
-        try:
-            stored.append(await services.ingest.upload(owner, part.filename, reader.part_bytes()))
-        except HearthError as error:
-            error.param = error.param or "file"
-            raise
+    stored = await services.ingest.upload_each(owner, _files(reader), MAX_FILES)
     if not stored:
         raise InvalidRequest("The request holds no file: send it in a field named file.", param="file")
     if len(stored) == 1:
         return as_json(stored[0])
     return {"files": [as_json(document) for document in stored]}
+
+
+async def _files(reader: MultipartReader) -> AsyncGenerator[tuple[str, AsyncIterator[bytes]], None]:
+    """Name and bytes of each file part; ordinary fields are passed over."""
+    while (part := await reader.next_part()) is not None:
+        if part.filename is None:
+            await field_text(reader)
+        else:
+            yield part.filename, reader.part_bytes()
 
 
 @router.get("/documents")

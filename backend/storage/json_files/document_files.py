@@ -125,6 +125,13 @@ def remove_document(content: Path) -> None:
     _remove_rest(folder, file_id)
 
 
+def remove_content(content: Path) -> None:
+    """Remove bytes and text of a document of which no more than its record is to stay."""
+    content.unlink(missing_ok=True)
+    content.with_name(f"{content.name}{TEXT_SUFFIX}").unlink(missing_ok=True)
+    sync_folder(content.parent)
+
+
 def _remove_rest(folder: Path, file_id: str) -> None:
     names = (file_id, f"{file_id}{META_SUFFIX}", f"{file_id}{TEXT_SUFFIX}")
     set_aside = [

@@ -23,6 +23,7 @@ from backend.storage.json_files.document_files import (
     is_current,
     look_at,
     read_page,
+    remove_content,
     remove_document,
     write_pages,
 )
@@ -81,6 +82,10 @@ class JsonDocumentStore:
     async def delete(self, owner: Owner, file_id: str) -> None:
         content = self._area.file(owner, file_id)
         await self._locked(content.with_name(f"{file_id}{META_SUFFIX}"), lambda: remove_document(content))
+
+    async def drop_content(self, owner: Owner, file_id: str) -> None:
+        content = self._area.file(owner, file_id)
+        await self._locked(content.with_name(f"{file_id}{META_SUFFIX}"), lambda: remove_content(content))
 
     async def path(self, owner: Owner, file_id: str) -> Path:
         path = self._area.file(owner, file_id)

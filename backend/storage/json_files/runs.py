@@ -9,7 +9,7 @@ from typing import Any
 
 from backend.models.run import Owner
 from backend.storage.json_files.append_log import decode_json, encode_json
-from backend.storage.json_files.atomic import Unreadable, files_in, read_file, write_atomic
+from backend.storage.json_files.atomic import Unreadable, files_in, read_file, sync_folder, write_atomic
 from backend.storage.json_files.damages import Damages
 from backend.storage.json_files.disk import Disk
 from backend.storage.json_files.locks import KeyedLocks
@@ -41,6 +41,19 @@ class JsonRunStore:
         if trace is None:
             raise missing("run")
         return trace
+
+    async def delete(self, owner: Owner, run_id: str) -> None:
+        path = self._area.file(owner, run_id, SUFFIX)
+
+        def remove() -> None:
+            try:
+                path.unlink()
+            except FileNotFoundError:
+                raise missing("run") from None
+            sync_folder(path.parent)
+
+        async with self._locks.hold(path):
+            await self._disk.run(remove)
 
     async def list_runs(self, owner: Owner, *, page: int = 1, limit: int = 50) -> tuple[list[dict[str, Any]], int]:
         return await self._disk.run(self._list, self._area.folder(owner), page, limit)
