@@ -10,6 +10,8 @@ from typing import Any
 from backend.loaders.port import Loader, LoadRefused
 from backend.workers.port import Refusal
 
+PRELOAD = ("pypdf", "docx", "langchain_text_splitters")
+"""Imported once in the warm process, so that no job pays for it."""
 MAX_TEXT_CHARS = 5 * 1_048_576
 
 

@@ -121,6 +121,8 @@ def _child(descriptor: int, module: ModuleType) -> None:
     try:
         with contextlib.suppress(OSError):
             os.setpgid(0, 0)
+        # Under the limit on file sizes a compiled module would be cut short, and stay so for every later process.
+        sys.dont_write_bytecode = True
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         _silence(2)
         connection = socket.socket(fileno=descriptor)

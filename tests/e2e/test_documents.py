@@ -252,8 +252,6 @@ def test_one_users_long_document_does_not_hold_up_anothers_short_one(offline: He
         long = " ".join(f"sentence {n} of a very long text." for n in range(40_000)).encode()
         copies = [(f"{n}.txt", long + bytes([65 + n])) for n in range(3)]
         made = [bob.post("/api/files/upload", files={"file": copy}).json() for copy in copies]
-            bob.post("/api/files/upload", files={"file": (f"{n}.txt", long + bytes([65 + n]))}).json() for n in range(3)
-        ]
         assert upload_and_wait(ann, "short.txt", b"A short note.", seconds=20)["status"] == "ready"
         assert bob.get(f"/api/files/documents/{made[-1]['file_id']}").json()["status"] == "processing"
         for each in made:

@@ -38,6 +38,7 @@ def surroundings() -> dict[str, Any]:
         "descriptors": [str(Path.readlink(d)) for d in descriptors.iterdir() if d.is_symlink()],
         "parent_environ": Path(f"/proc/{os.getppid()}/environ").read_text(),
         "path": sys.path,
+        "writes_bytecode": not sys.dont_write_bytecode,
     }
 
 

@@ -86,6 +86,10 @@ async def test_nothing_secret_is_in_a_workers_environment(
     assert seen["cwd"] == "/"
 
 
+async def test_a_child_never_leaves_a_compiled_module_cut_short_by_its_limits(worker: ProcessWorker) -> None:
+    assert (await run(worker, "surroundings"))["writes_bytecode"] is False
+
+
 async def test_a_child_holds_only_its_own_socket(worker: ProcessWorker, tmp_path: Path) -> None:
     with (tmp_path / "private").open("w") as open_file:
         seen = await run(worker, "surroundings")
