@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from decimal import Context
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field
@@ -15,6 +17,10 @@ from backend.workers.port import Limits, Worker
 
 JOB = "backend.workers.jobs.math_job:evaluate"
 LIMITS = Limits(seconds=5.0, memory_mb=1024, output_bytes=262_144)
+SIGNIFICANT = 10
+"""Digits of an inexact number that are shown in the text."""
+_DECIMAL = re.compile(r"\d+\.\d+(?:e[+-]?\d+)?")
+_LONG_FRACTION = re.compile(r"(?=.{30})-?\d+/\d+")
 MAX_SHOWN = 1000
 """Characters of a result that are shown in the text; `data` has it whole."""
 
@@ -67,12 +73,29 @@ class MathCalculator(BaseTool):
 
 def _sentence(given: str, result: dict[str, Any]) -> str:
     """`18% of 2450 = 441`; `x^2 = 3 → x = -sqrt(3) or x = sqrt(3); numerically x = …`."""
-    question = given.rstrip("?=. ")
-    text = f"{_cut(question, 200)} {result['sign']} {_cut(result['exact'], MAX_SHOWN)}"
-    if result["numeric"]:
-        joint = "; numerically " if result["sign"] == "→" else " ≈ "
-        text += joint + _cut(result["numeric"], MAX_SHOWN)
+    question = _cut(given.rstrip("?=. "), 200)
+    sign, exact, numeric = result["sign"], result["exact"], result["numeric"]
+    if numeric and (sign == "≈" or _LONG_FRACTION.fullmatch(exact)):
+        return f"{question} ≈ {_cut(_rounded(numeric), MAX_SHOWN)}"
+    text = f"{question} {sign} {_cut(_rounded(exact) if '≈' in exact else exact, MAX_SHOWN)}"
+    if numeric:
+        text += ("; numerically " if sign == "→" else " ≈ ") + _cut(_rounded(numeric), MAX_SHOWN)
     return text
+
+
+def _rounded(text: str) -> str:
+    """Every decimal in the text to ten significant digits, or to its whole part where that is longer."""
+    return _DECIMAL.sub(_round, text)
+
+
+def _round(found: re.Match[str]) -> str:
+    written = found.group()
+    digits = max(SIGNIFICANT, len(written.partition(".")[0]))
+    value = Context(prec=digits).create_decimal(written)
+    if "e" in written:
+        return f"{value.normalize():e}"
+    short = f"{value:f}"
+    return short.rstrip("0").rstrip(".") if "." in short else short
 
 
 def _cut(text: str, limit: int) -> str:

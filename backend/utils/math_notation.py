@@ -65,6 +65,7 @@ _MORE_OR_LESS = re.compile(r"^(?P<base>[^=<>,]*[\w)])\s*(?P<sign>[+-])\s*(?P<per
 
 _TOKEN = re.compile(
     r"(?P<space>\s+)"
+    r"|(?P<based>0[xX][0-9a-fA-F]{1,200}(?!\w)|0[bB][01]{1,800}(?!\w)|0[oO][0-7]{1,300}(?!\w))"
     r"|(?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?![\w.])|\d+(?:\.\d+)?|\.\d+)"
     r"|(?P<name>[^\W\d]\w*)(?P<primes>'{0,4})"
     r"|(?P<sign>\*\*|//|<=|>=|==|!=|[-+*/%^!=<>()\[\],|°@&:'])"
@@ -148,7 +149,9 @@ def _tokens(text: str) -> list[Token]:
         if found is None:
             raise NotationError(f"The character {text[at]!r} means nothing in an expression here; leave it out.")
         at = found.end()
-        if found["number"]:
+        if found["based"]:
+            tokens.append(Token("number", str(int(found["based"], 0))))
+        elif found["number"]:
             tokens.append(Token("number", found["number"]))
         elif found["name"]:
             after_number = bool(tokens) and tokens[-1].kind == "number"

@@ -6,7 +6,7 @@ import re
 
 X = r"(?P<x>.+?)"
 """The expression that a phrase is about."""
-_END = r"[\s?.!]*$"
+END = r"[\s?.!]*$"
 _THE = r"(?:the |die |das |den |der |la |le |les |l'|el |los |las )?"
 
 LEADS = re.compile(
@@ -233,7 +233,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
 )
 
 PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(r"^" + pattern + _END, re.IGNORECASE), meaning) for pattern, meaning in _TABLE
+    (re.compile(r"^" + pattern + END, re.IGNORECASE), meaning) for pattern, meaning in _TABLE
 )
 """Whole phrases and their meaning: a template, or the name of a shape that math_text builds."""
 
@@ -325,17 +325,24 @@ UNITS = {name: name for name in _UNIT_NAMES.split()} | {
 _UNIT = r"[a-zA-ZäöüßéèíáóñèÄÖÜ/]+"
 _AMOUNT = r"(?P<x>-?\d[\d.,]*)"
 CONVERSIONS = tuple(
-    re.compile(r"^" + pattern + _END, re.IGNORECASE)
+    re.compile(r"^" + pattern + END, re.IGNORECASE)
     for pattern in (
         rf"(?:convert |convertis |convierte |rechne )?{_AMOUNT}\s*(?P<from>{_UNIT}|°?[CF])\s+(?:to|in|into|as"
         rf"|en|a|nach)\s+"
         rf"(?P<to>{_UNIT}|°?[CF])(?: um(?:rechnen)?)?",
         rf"how many (?P<to>{_UNIT}) (?:are |is )?(?:there )?(?:in|is|are) {_AMOUNT}\s*(?P<from>{_UNIT})",
+        rf"how many (?P<to>{_UNIT}) (?:are |is )?(?:there )?(?:in|make up|make) (?P<x>an?|one) (?P<from>{_UNIT})",
         rf"wie ?viele? (?P<to>{_UNIT}) (?:sind|ist|hat|haben) {_AMOUNT}\s*(?P<from>{_UNIT})",
         rf"combien de (?P<to>{_UNIT}) (?:font|fait|dans|y a-t-il dans) {_AMOUNT}\s*(?P<from>{_UNIT})",
         rf"cuánt[oa]s (?P<to>{_UNIT}) (?:son|hay en|tienen) {_AMOUNT}\s*(?P<from>{_UNIT})",
     )
 )
+TWO_UNITS = re.compile(
+    rf"^(?:convert |what is |how much is )?(?P<a>\d[\d.]*)\s*(?P<u>{_UNIT})(?:,| and)?\s+"
+    rf"(?P<b>\d[\d.]*)\s*(?P<w>{_UNIT})\s+(?:in|to|into|as)\s+(?P<to>{_UNIT})" + END,
+    re.IGNORECASE,
+)
+"""An amount in two units: 3 hours 45 minutes, 5 feet 11 inches."""
 TEMPERATURES = {
     ("c", "f"): "{x}*9/5 + 32",
     ("f", "c"): "({x} - 32)*5/9",

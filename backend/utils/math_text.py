@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from backend.utils import math_everyday as everyday
 from backend.utils import math_phrases as phrases
 from backend.utils.math_notation import CONSTANTS, FUNCTIONS, MAX_LENGTH, NotationError, to_python
 
@@ -12,6 +13,8 @@ MAX_QUERY = 4000
 MAX_FOUND = 4
 MAX_PHRASE = 300
 """Longer pieces of text are not looked at for phrases, which keeps the patterns fast."""
+STATISTIC_CONFIDENCE = 0.4
+"""Low enough for a tool that describes data to come first."""
 _DEPTH = 3
 
 _NAME = re.compile(r"[^\W\d]\w*")
@@ -55,7 +58,7 @@ def find_expressions(query: str) -> list[FoundExpression]:
 
     Dates, versions, telephone and page numbers, years, ranges and figures of speech are not mathematics.
     """
-    if len(query) > MAX_QUERY:
+    if len(query) > MAX_QUERY or not everyday.HINT.search(query.lower()):
         return []
     found: list[FoundExpression] = []
     for sentence in _SENTENCE_END.split(query):
@@ -67,14 +70,37 @@ def to_expression(text: str) -> str:
     """A phrase such as `derivative of x^2` in the calculator's notation; anything else as it came."""
     if len(text) > MAX_PHRASE:
         return text
+    if (request := _everyday(text)) is not None:
+        return request
     stripped, _ = _strip(text)
-    return _phrase(stripped, _DEPTH) or _conversion(stripped) or _in_words(stripped)
+    return _phrase(stripped, _DEPTH) or _conversion(stripped) or everyday.TIMES.sub(" * ", _in_words(stripped))
+
+
+def _everyday(text: str) -> str | None:
+    """The expression for a whole request such as `half of 90` or `pi to 50 digits`; None for anything else."""
+    if not re.search(r"\d", text):
+        return None
+    text = _percent_words(_strip_leads(text.strip(' \t\r\n¿¡"“”`')))
+    for pattern, template in everyday.EVERYDAY:
+        found = pattern.match(text)
+        if not found:
+            continue
+        groups = {name: value.strip() for name, value in found.groupdict().items() if value}
+        if "x" in groups:
+            groups["x"] = _phrase(groups["x"], _DEPTH - 1) or _in_words(groups["x"])
+        made = template.format(**groups)
+        if is_mathematics(made) or everyday.BASED.fullmatch(made):
+            return made
+    return None
 
 
 def _in_sentence(sentence: str) -> list[FoundExpression]:
     if not sentence.strip():
         return []
     whole = _whole(sentence) if len(sentence) <= MAX_PHRASE else None
+    if everyday.STATISTIC.search(sentence) and everyday.NUMBER_LIST.search(sentence):
+        # A list of numbers is for the analysis of data; cut at its commas it would be nonsense.
+        return [FoundExpression(whole.expression, STATISTIC_CONFIDENCE)] if whole else _embedded(sentence)
     if whole is not None:
         return [whole]
     pieces = [piece for piece in _CONJUNCTION.split(sentence) if len(piece) <= MAX_PHRASE]
@@ -84,17 +110,18 @@ def _in_sentence(sentence: str) -> list[FoundExpression]:
 
 def _whole(text: str) -> FoundExpression | None:
     """The text as one request."""
+    if (request := _everyday(text)) is not None:
+        return FoundExpression(request, 0.95)
     stripped, cue = _strip(text)
     if not stripped or _NOT_MATH.match(stripped):
         return None
     made = _phrase(stripped, _DEPTH)
     if made is not None:
-        is_statistic = made.startswith(("mean(", "median(", "stdev(", "variance(", "sum(", "mode("))
-        return FoundExpression(made, 0.6 if is_statistic else 0.95) if is_mathematics(made) else None
+        return FoundExpression(made, 0.95) if is_mathematics(made) else None
     converted = _conversion(stripped)
     if converted is not None:
         return FoundExpression(converted, 0.95)
-    expression = _in_words(stripped)
+    expression = everyday.TIMES.sub(" * ", _in_words(stripped)) if cue else _in_words(stripped)
     if not is_mathematics(expression) or (not cue and _BARE_PAIR.match(expression)):
         return None
     if "=" not in expression and re.search(r"\s(?:and|und|et|y)\s", expression):
@@ -261,6 +288,10 @@ def _solve(text: str, symbol: str) -> str:
 def _conversion(text: str) -> str | None:
     if len(text) > MAX_PHRASE:
         return None
+    if found := phrases.TWO_UNITS.match(text):
+        first, second, wanted = _unit(found["u"]), _unit(found["w"]), _unit(found["to"])
+        if first and second and wanted:
+            return f"convert_to({found['a']}*{first} + {found['b']}*{second}, {wanted})"
     for pattern in phrases.CONVERSIONS:
         found = pattern.match(text)
         if not found:
@@ -271,7 +302,8 @@ def _conversion(text: str) -> str | None:
             return phrases.TEMPERATURES[(heat[0] or "", heat[1] or "")].format(x=found["x"])
         units = _unit(start), _unit(end)
         if units[0] and units[1]:
-            return f"convert_to({found['x']}*{units[0]}, {units[1]})"
+            amount = found["x"] if found["x"][-1].isdigit() else "1"
+            return f"convert_to({amount}*{units[0]}, {units[1]})"
     return None
 
 

@@ -68,9 +68,10 @@ def _evaluate(source: str, *, decimals: bool) -> dict[str, Any]:
 
     from backend.workers.jobs.math_job_format import describe
     from backend.workers.jobs.math_job_solve import solve_conditions
-    from backend.workers.jobs.math_job_walker import Walker, has_variables, parse
+    from backend.workers.jobs.math_job_walker import Walker, check_words, has_variables, parse
 
     tree = parse(source)
+    check_words(tree)
     try:
         value = Walker(source, tree).value(tree)
         if value in (sp.true, sp.false) and isinstance(tree, ast.Compare) and has_variables(tree):

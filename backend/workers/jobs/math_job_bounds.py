@@ -36,9 +36,15 @@ def bounded(value: Any) -> Any:
 def integer(value: Any, what: str, low: int, high: int) -> int:
     """A whole number within bounds, as a Python int. Raises Refusal."""
     if not getattr(value, "is_Integer", False) or not low <= int(value) <= high:
-        shown = f"{high:,}" if high < 10**15 else f"10^{len(str(high)) - 1}"
-        raise Refusal(f"{what} must be a whole number from {low:,} to {shown}.")
+        raise Refusal(f"{what} must be a whole number from {_rounded(low)} to {_rounded(high)}.")
     return int(value)
+
+
+def _rounded(bound: int) -> str:
+    """A bound for a sentence: a long one as a power of ten."""
+    if abs(bound) < 10**15:
+        return f"{bound:,}"
+    return f"{'-' if bound < 0 else ''}10^{len(str(abs(bound))) - 1}"
 
 
 def power(base: Any, exponent: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from backend.workers.jobs.math_job_numbers import PrimeFactors
 from backend.workers.jobs.math_job_solve import Always, Region, Solutions, place
 from backend.workers.jobs.math_job_units import Measure
 
@@ -12,7 +13,10 @@ MAX_LATEX_CHARS = 5000
 DIGITS = 15
 LONG_INTEGER = 10**15
 MAX_READABLE_CHARS = 45
+ROUND_NUMBER_ZEROS = 25
+"""From so many zeros on, a number is written as a power of ten."""
 _POWER = re.compile(r"\*\*")
+_TIMES = {1: "once", 2: "twice"}
 
 
 def describe(value: Any, *, decimals: bool) -> dict[str, Any]:
@@ -32,8 +36,10 @@ def describe(value: Any, *, decimals: bool) -> dict[str, Any]:
             return _made(text, None, sp.latex(value.values), "→")
         case Measure():
             return _measure(value)
+        case PrimeFactors():
+            return _factors(value)
         case dict():
-            return _dictionary(value)
+            return _counted(value)
         case list() | tuple():
             return _sequence(list(value), decimals)
     if value in (sp.true, sp.false):
@@ -42,6 +48,8 @@ def describe(value: Any, *, decimals: bool) -> dict[str, Any]:
         return _made(f"{write(value.lhs)} = {write(value.rhs)}", None, _latex(value), "→")
     if getattr(value, "is_Matrix", False):
         return _made(_matrix(value, write), _matrix_numeric(value), _latex(value))
+    if (power_of_ten := _power_of_ten(value)) is not None:
+        return _made(power_of_ten, None, re.sub(r"\^(-?\d+)", r"^{\1}", power_of_ten.replace("*", r" \cdot ")))
     exact = _decimal(value) if decimals else None
     return _made(exact or write(value), None if exact else approximate(value), _latex(value))
 
@@ -109,6 +117,21 @@ def _decimal(value: Any) -> str | None:
         return None
     digits = str(abs(p) * 10**places // q).rjust(places + 1, "0")
     return f"{'-' if p < 0 else ''}{digits[:-places]}.{digits[-places:]}"
+
+
+def _power_of_ten(value: Any) -> str | None:
+    """`3*10^400` for a number that is little more than zeros; None for every other."""
+    if not getattr(value, "is_Rational", False) or value == 0:
+        return None
+    large, other = (int(value.p), 1) if value.is_Integer else (int(value.q), int(value.p))
+    digits = str(abs(large))
+    head = digits.rstrip("0")
+    zeros = len(digits) - len(head)
+    if zeros < ROUND_NUMBER_ZEROS or len(head) > DIGITS or (not value.is_Integer and head != "1"):
+        return None
+    lead = int(head) * (-1 if value < 0 else 1) if value.is_Integer else other
+    sign = {1: "", -1: "-"}.get(lead, f"{lead}*")
+    return f"{sign}10^{zeros if value.is_Integer else -zeros}"
 
 
 def _latex(value: Any) -> str:
@@ -183,27 +206,24 @@ def _measure(value: Measure) -> dict[str, Any]:
     exact = _decimal(value.amount)
     numeric = None if exact else approximate(value.amount)
     latex = f"{_latex(value.amount)}\\ \\mathrm{{{value.unit}}}"
-    return _made(
-        f"{exact or write(value.amount)} {value.unit}", None if numeric is None else f"{numeric} {value.unit}", latex
-    )
+    written = f"{exact or write(value.amount)} {value.unit}"
+    if numeric is None:
+        return _made(written, None, latex)
+    return _made(written, f"{numeric} {value.unit}", latex, "≈")
 
 
-def _dictionary(value: dict[Any, Any]) -> dict[str, Any]:
-    """Prime factors as a product, eigenvalues with how often they occur."""
-    if _is_factorisation(value):
-        text = " * ".join(f"{key}^{n}" if n > 1 else f"{key}" for key, n in sorted(value.items()))
-        return _made(text, None, text.replace("*", r"\cdot"))
+def _factors(value: PrimeFactors) -> dict[str, Any]:
+    text = " * ".join(f"{key}^{n}" if n > 1 else f"{key}" for key, n in sorted(value.items()))
+    return _made(text, None, text.replace("*", r"\cdot"))
+
+
+def _counted(value: dict[Any, Any]) -> dict[str, Any]:
+    """Eigenvalues with how often they occur: `2 (twice), 3 (once)`."""
     value = dict(sorted(value.items(), key=lambda item: place(item[0])))
-    parts = [f"{write(key)}" + (f" ({n} times)" if n > 1 else "") for key, n in value.items()]
+    parts = [f"{write(key)} ({_TIMES.get(int(n), f'{n} times')})" for key, n in value.items()]
     numbers = [approximate(key) for key in value]
     numeric = ", ".join(n or write(key) for n, key in zip(numbers, value, strict=True)) if any(numbers) else None
     return _made(", ".join(parts), numeric, ", ".join(_latex(key) for key in value))
-
-
-def _is_factorisation(value: dict[Any, Any]) -> bool:
-    import sympy as sp
-
-    return all(key.is_Integer and (key == -1 or sp.isprime(int(key))) for key in value)
 
 
 def _sequence(values: list[Any], decimals: bool) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from backend.utils.math_notation import CONSTANTS, UNKNOWN_FUNCTIONS
+from backend.utils.math_notation import CONSTANTS, LOWER_FUNCTIONS, UNKNOWN_FUNCTIONS
 from backend.workers.jobs.math_job_bounds import (
     MAX_DEPTH,
     MAX_LITERAL_BITS,
@@ -24,6 +24,11 @@ from backend.workers.port import Refusal
 
 _SYMBOL = re.compile(r"[A-Za-z\u0370-\u03ff][A-Za-z0-9\u0370-\u03ff]{0,19}(?:_[A-Za-z0-9]{1,10})?")
 _FORBIDDEN = frozenset(dir(builtins)) | frozenset(keyword.kwlist) | frozenset(keyword.softkwlist)
+_GREEK_NAMES = """
+    alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi chi
+    psi omega
+"""
+_GREEK = frozenset(_GREEK_NAMES.split())
 _ADDITIVE = (ast.Add, ast.Sub)
 _MULTIPLICATIVE = (ast.Mult, ast.Div)
 
@@ -218,6 +223,36 @@ class Walker:
         self._units = False
         start, end = arguments[1].col_offset, arguments[1].end_col_offset
         return convert(quantity, target, self._source[start:end].decode())
+
+
+def check_words(tree: ast.expr) -> None:
+    """Raises Refusal for text that is no more than words: `hello`, `30*digits*to`."""
+    factors = _factors(tree)
+    words = [factor.id for factor in factors if isinstance(factor, ast.Name) and _is_word(factor.id)]
+    if words and (len(words) == len(factors) or len(words) > 1):
+        shown = ", ".join(f"“{word[:40]}”" for word in words[:3])
+        raise Refusal(f"{shown}: plain words are not mathematics; give an expression such as 2+3*4 or x^2-4=0.")
+
+
+def _factors(tree: ast.expr) -> list[ast.expr]:
+    """The factors of a product, in no order; of anything else, itself."""
+    found: list[ast.expr] = []
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.BinOp) and isinstance(node.op, _MULTIPLICATIVE):
+            stack += [node.left, node.right]
+        else:
+            found.append(node)
+    return found
+
+
+def _is_word(name: str) -> bool:
+    """Several letters that name nothing; x, x1, v_max and Greek letters are variables."""
+    stem = name.partition("_")[0].rstrip("0123456789")
+    return (
+        len(stem) > 1 and stem.lower() not in _GREEK and stem not in CONSTANTS and name.lower() not in LOWER_FUNCTIONS
+    )
 
 
 def has_variables(tree: ast.expr) -> bool:
