@@ -14,6 +14,7 @@ from backend.models.errors import HearthError
 from backend.models.messages import Message, Route
 from backend.models.run import RunContext
 from backend.models.tools import ToolSpec
+from backend.utils.fact_questions import asks_for_a_fact
 from backend.utils.follow_ups import complete_follow_up, is_follow_up
 from backend.utils.language import content_words
 from backend.utils.patterns import LazyPattern
@@ -47,6 +48,7 @@ MAX_PROPOSE_CHARS = 200_000
 EARLIER_TURNS = 3
 _THE = r"\b(?:the|our|my|this|in|from|de[rnms]|die|das|im|unser\w*|le|la|du|notre|el|del|il|nel|o|a|no|na)\s+"
 _WEB = LazyPattern(r"\bweb\b|web_|internet")
+_PAPERS = LazyPattern(r"document|retriev|\brag")
 _NUMBERS = LazyPattern(r"math|calculat|statistic|data_|python")
 
 
@@ -177,6 +179,8 @@ def _by_subject(
     followed = _follow_up(text, earlier, messages, context, specs)
     if followed:
         return followed
+    if context.documents and asks_for_a_fact(head) and _some_tool(specs, _PAPERS):
+        return Judgement("agentic", "the user's documents may hold the fact it asks for", 0.7)
     if confidence >= PLAUSIBLE:
         return Judgement("agentic", f"{tool} may be able to answer it", confidence, sure=False)
     if context.documents and is_request(head):

@@ -22,7 +22,7 @@ from backend.llm.builtin_choice import (
     weigh_progress,
     whole_query,
 )
-from backend.llm.builtin_phrases import about, phrase
+from backend.llm.builtin_phrases import about, farewell, phrase
 from backend.llm.builtin_turn import Turn, read_turn
 from backend.llm.port import ChatRequest, ModelInfo, ModelServices, ResponseFormat
 from backend.models.errors import HearthError, InvalidRequest, ModelNotFound, UnsupportedParameter
@@ -250,6 +250,9 @@ def _told(progress: Sequence[Progress]) -> list[Progress]:
 
 
 def _introduction(query: str, language: str, specs: Sequence[ToolSpec]) -> str:
+    parting = farewell(query)
+    if parting:
+        return phrase(language, parting)
     if is_thanks(query):
         return phrase(language, "thanks")
     words = about(language, tuple(spec.name for spec in specs))
@@ -264,8 +267,8 @@ def _is_small_talk(query: str) -> bool:
 
 
 def pieces(text: str) -> Iterator[str]:
-    """The text in word-sized pieces, white space kept; joined they are the text."""
-    yield from re.findall(r"\s*\S+(?:\s+\Z)?", text)
+    """The text in pieces of about a token, white space kept, citation markers whole; joined they are the text."""
+    yield from re.findall(r"\s*(?:\[\d+\]|\w{1,12}|[^\w\s]+?)(?:\s+\Z)?", text)
 
 
 def _before_stop(text: str, stop: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from backend.llm.builtin_choice import Progress
+from backend.llm.builtin_lines import is_line
 from backend.llm.builtin_passages import Passage, best_sentences, clean
 from backend.llm.builtin_phrases import phrase
 from backend.llm.builtin_turn import Result
@@ -71,7 +72,10 @@ class AnswerWriter:
         assert found.result is not None
         sources = found.result.sources
         markers = found.markers if len(found.markers) == len(sources) else tuple(range(1, len(sources) + 1))
-        passages = [Passage(source.quote, marker) for source, marker in zip(sources, markers, strict=True)]
+        passages = [
+            Passage(source.quote, marker, source.filename or "")
+            for source, marker in zip(sources, markers, strict=True)
+        ]
         on_the_web = all(source.kind == "web" for source in sources)
         if on_the_web and len(found.result.text) > _PARAGRAPH_CHARS:
             passages.append(Passage(found.result.text, markers[0]))
@@ -98,7 +102,9 @@ def cited(chosen: Sequence[Passage]) -> str:
         text = passage.text
         same_next = i + 1 < len(chosen) and chosen[i + 1].marker == passage.marker
         out.append(text if same_next and text[-1:] in ".!?" else f"{text} [{passage.marker}]")
-    return " ".join(out)
+        if i + 1 < len(chosen):
+            out.append("\n" if is_line(text) or is_line(chosen[i + 1].text) else " ")
+    return "".join(out)
 
 
 def _empty_search(data: Any) -> str | None:

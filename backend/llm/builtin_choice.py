@@ -13,6 +13,7 @@ from backend.models.tools import ToolSpec
 from backend.utils.follow_ups import complete_follow_up, is_follow_up
 from backend.utils.query_text import (
     Part,
+    asks_statistics_of_one,
     compared,
     find_tool_name,
     has_inline_data,
@@ -109,7 +110,15 @@ def find_needs(query: str, specs: Sequence[ToolSpec]) -> list[Need]:
 def _one_need(query: str, whole: tuple[Call, ...]) -> list[Need]:
     if not whole:
         return []
+    if asks_statistics_of_one(query):
+        return [Need(query, tuple(sorted(whole, key=lambda call: -_numbers_held(call, query))[:1]))]
     return _both_compared(query, whole) or _both_named(query, whole) or _each_found(Need(query, whole))
+
+
+def _numbers_held(call: Call, query: str) -> int:
+    """How many of the query's numbers a call works on: a call that took only some has misread the list."""
+    asked = " ".join(str(value) for value in call.arguments.values() if value != query)
+    return len(set(numbers(query)) & set(numbers(asked)))
 
 
 def _each_found(need: Need) -> list[Need]:

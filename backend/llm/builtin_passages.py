@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from backend.llm.builtin_lines import units
 from backend.models.errors import HearthError
 from backend.utils.language import stem, stems
-from backend.utils.query_text import sentences
 
 if TYPE_CHECKING:
     from backend.embeddings.port import Embedder
@@ -31,11 +31,32 @@ CLOSE_TO_BEST = 0.85
 NEAR_MISS = 0.6
 """Meaning plus half the coverage from which the best sentence is worth showing as the nearest, not as the answer."""
 _ASKS_NUMBER = re.compile(
-    r"\b(?:how (?:many|much|long|old|far|often|big|high)|when|what (?:time|date|year|percentage)|wie ?viele?|"
+    r"\b(?:how (?:many|much|long|old|far|often|big|high|heavy|large|late)|when|what (?:time|date|year|percentage)|"
+    r"wie ?viele?|"
     r"wie (?:lange?|oft|hoch)|wann|combien|quand|"
     r"cuánt[oa]s?|cuándo|quant[oaie]|quando|quantos|quantas)\b",
     re.IGNORECASE,
 )
+_ASKS_WHO = re.compile(r"^\W*(?:who(?:se|m)?|by whom|wer|wem|wen|wessen|qui|quién(?:es)?|chi|quem)\b", re.IGNORECASE)
+_AMOUNT = re.compile(
+    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|once|twice|noon|midnight|"
+    r"zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|zwölf|deux|trois|quatre|cinq|sept|huit|neuf|"
+    r"dix|dos|tres|cuatro|cinco|seis|due|tre|quattro|cinque|sei|dois)\b",
+    re.IGNORECASE,
+)
+_PERSON = re.compile(r"\b[A-ZÀ-Þ][a-zà-ÿ'’-]+ [A-ZÀ-Þ][\w'’-]+|\b(?:by|von|par|por|da) [A-ZÀ-Þ]\w+")
+TYPE_BONUS = 0.12
+"""For a sentence with the kind of thing asked for: an amount or date, a person."""
+COMMON_WEIGHT = 0.2
+"""Of a word that is in the file's name or in most passages: it tells the passages apart no more."""
+COMMON_SHARE = 0.6
+MIN_PASSAGES = 3
+"""Fewer passages say nothing about which words are common."""
+RANK_PENALTY = 0.005
+"""For each place down in the order of the search: it breaks ties only."""
+TYPED_MEANING = 0.15
+TYPED_COVERAGE = 0.7
+"""Enough for a sentence that has the kind of thing asked for."""
 _LEANS_BACK = re.compile(
     r"^(?:it|this|that|these|those|they|he|she|es|dies\w*|er|sie|il|elle|ils|cela|esto|eso|questo|isso)\b",
     re.IGNORECASE,
@@ -51,6 +72,8 @@ _CONTAINER_WORDS = (
     "contratto rapporto manuale arquivo relatorio"
 )
 _CONTAINERS = frozenset(map(stem, _CONTAINER_WORDS.split()))
+_MEASURE_WORDS = "long many much often old far big high large heavy late lang lange hoch oft alt weit groß schwer"
+_MEASURES = frozenset(map(stem, _MEASURE_WORDS.split()))
 _SUMMARY = re.compile(
     r"\b(?:summari[sz]e|summary|overview|main (?:points|ideas)|key (?:points|findings)|gist|fasse|zusammenfassung|"
     r"überblick|"
@@ -67,10 +90,11 @@ SUMMARY_SENTENCES = 4
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A piece of a source; `marker` is the number under which it is cited."""
+    """A piece of a source; `marker` is the number under which it is cited, `filename` may be empty."""
 
     text: str
     marker: int
+    filename: str = ""
 
 
 @dataclass(slots=True)
@@ -81,6 +105,10 @@ class _Candidate:
     """Passage and sentence, both from 0."""
     context: str = ""
     coverage: float = 0.0
+    telling: bool = True
+    """Has one of the words asked for that are not common to the passages."""
+    typed: bool = False
+    """Has the kind of thing asked for."""
     meaning: float | None = None
     score: float = 0.0
 
@@ -105,16 +133,19 @@ async def best_sentences(question: str, passages: Sequence[Passage], embedder: E
         return Found(await _central(candidates, embedder))
     if not candidates or not asked:
         return Found()
-    _weigh_words(asked, candidates)
+    _weigh_words(asked, candidates, _common(asked, passages))
+    kind = _AMOUNT if _ASKS_NUMBER.search(question) else _PERSON if _ASKS_WHO.match(question) else None
+    for each in candidates:
+        each.typed = kind is not None and bool(kind.search(each.text))
     candidates.sort(key=lambda each: -each.coverage)
     await _weigh_meaning(question, candidates[:MAX_EMBEDDED], embedder)
-    wants_number = bool(_ASKS_NUMBER.search(question))
     answering = [each for each in candidates if _answers(each)]
     for each in answering:
-        bonus = 0.08 if wants_number and re.search(r"\d", each.text) else 0.0
+        bonus = TYPE_BONUS if each.typed else 0.0
         penalty = 0.15 if each.text.endswith("?") or len(each.text.split()) < 3 else 0.0
         meaning = each.meaning if each.meaning is not None else each.coverage
         each.score = 0.6 * meaning + 0.4 * each.coverage + bonus - penalty
+        each.score -= RANK_PENALTY * each.place[0]
     if not answering:
         return _nearest(candidates)
     answering.sort(key=lambda each: -each.score)
@@ -165,14 +196,17 @@ def _candidates(passages: Sequence[Passage]) -> list[_Candidate]:
     seen: set[str] = set()
     for i, passage in enumerate(passages):
         heading = ""
-        for j, sentence in enumerate(sentences(passage.text)):
+        before = ""
+        for j, sentence in enumerate(units(passage.text)):
             key = " ".join(sentence.lower().split())
             if _is_heading(sentence):
                 heading = sentence
                 continue
             if key not in seen:
                 seen.add(key)
-                out.append(_Candidate(sentence, passage.marker, (i, j), heading))
+                lent = f"{heading} {before}".strip() if _LEANS_BACK.match(sentence) else heading
+                out.append(_Candidate(sentence, passage.marker, (i, j), lent))
+            before = sentence
     return out
 
 
@@ -183,20 +217,35 @@ def _is_heading(sentence: str) -> bool:
     )
 
 
-def _weigh_words(asked: Sequence[str], candidates: Sequence[_Candidate]) -> None:
+def _common(asked: Sequence[str], passages: Sequence[Passage]) -> set[str]:
+    """The words asked for that most passages or the files' names have; none when nothing else is asked for."""
+    named = {word for each in passages for word in stems(re.sub(r"[_.-]", " ", each.filename.rsplit(".", 1)[0]))}
+    having = Counter(word for each in passages for word in set(stems(each.text)))
+    most = COMMON_SHARE * len(passages) if len(passages) >= MIN_PASSAGES else math.inf
+    common = {word for word in asked if word in named or having[word] >= most}
+    return common if any(word not in common and word not in _MEASURES for word in asked) else set()
+
+
+def _weigh_words(asked: Sequence[str], candidates: Sequence[_Candidate], common: set[str]) -> None:
     """Coverage: share of the question's words a sentence has, each weighted by its rarity among the sentences.
 
     A word that no sentence has keeps its full weight, so that a question about something else is not covered. A
-    heading's words count half.
+    heading's words count half, and common words hardly.
     """
     own = [set(stems(each.text)) for each in candidates]
     lent = [set(stems(each.context)) if each.context else set() for each in candidates]
     having = Counter(word for words in own for word in words)
     weight = {word: 1 + math.log((1 + len(own)) / (1 + having[word])) / 4 for word in asked}
+    weight.update({word: COMMON_WEIGHT for word in weight if word in common})
+    if common:
+        weight.update({word: COMMON_WEIGHT for word in weight if word in _MEASURES})
     total = sum(weight.values())
     for each, words, heading in zip(candidates, own, lent, strict=True):
         got = sum(weight[word] * (1.0 if word in words else 0.5 if word in heading else 0.0) for word in asked)
         each.coverage = got / total
+        each.telling = not common or any(
+            word in words or word in heading for word in asked if word not in common and word not in _MEASURES
+        )
 
 
 async def _weigh_meaning(question: str, candidates: Sequence[_Candidate], embedder: Embedder) -> None:
@@ -212,6 +261,10 @@ async def _weigh_meaning(question: str, candidates: Sequence[_Candidate], embedd
 
 
 def _answers(each: _Candidate) -> bool:
+    if not each.telling:
+        return False
+    if each.typed and each.coverage >= TYPED_COVERAGE and (each.meaning is None or each.meaning >= TYPED_MEANING):
+        return True
     if each.meaning is None:
         return each.coverage >= FULL_COVERAGE
     if each.meaning >= SAME_MEANING and each.coverage > 0:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 PHRASES: dict[str, dict[str, str]] = {
     "en": {
         "hello": "Hello!",
         "thanks": "You're welcome.",
+        "bye": "Goodbye!",
+        "night": "Good night!",
         "about": (
             "I am Hearth's built-in model, not a language model: I cannot chat or write freely. I {abilities}, and "
             "answer "
@@ -26,6 +30,8 @@ PHRASES: dict[str, dict[str, str]] = {
     "de": {
         "hello": "Hallo!",
         "thanks": "Gern geschehen.",
+        "bye": "Auf Wiedersehen!",
+        "night": "Gute Nacht!",
         "about": (
             "Ich bin das eingebaute Modell von Hearth, kein Sprachmodell: Frei plaudern oder schreiben kann ich nicht. "
             "Ich {abilities} und antworte mit dem, was die Werkzeuge finden. Für alles andere braucht es ein "
@@ -47,6 +53,8 @@ PHRASES: dict[str, dict[str, str]] = {
     "fr": {
         "hello": "Bonjour !",
         "thanks": "Je vous en prie.",
+        "bye": "Au revoir !",
+        "night": "Bonne nuit !",
         "about": (
             "Je suis le modèle intégré de Hearth, pas un modèle de langage : je ne peux ni bavarder ni rédiger "
             "librement. "
@@ -70,6 +78,8 @@ PHRASES: dict[str, dict[str, str]] = {
     "es": {
         "hello": "¡Hola!",
         "thanks": "De nada.",
+        "bye": "¡Adiós!",
+        "night": "¡Buenas noches!",
         "about": (
             "Soy el modelo integrado de Hearth, no un modelo de lenguaje: no puedo conversar ni escribir libremente. "
             "{abilities_cap}, y respondo con lo que encuentran las herramientas. Para todo lo demás hace falta un "
@@ -89,6 +99,21 @@ PHRASES: dict[str, dict[str, str]] = {
         "empty": "{tool} no devolvió nada.",
     },
 }
+
+
+_NIGHT = re.compile(r"^\W*(?:good ?night|gute nacht|bonne nuit|buenas noches)\b", re.IGNORECASE)
+_BYE = re.compile(
+    r"^\W*(?:(?:ok(?:ay)?|thanks?|thank you|danke|merci|gracias)\W+)*"
+    r"(?:good ?bye|bye(?:[- ]bye)?|see you|tschüss|auf wiedersehen|au revoir|adiós|hasta luego)\b",
+    re.IGNORECASE,
+)
+
+
+def farewell(text: str) -> str:
+    """The key of the phrase that answers a goodbye or a good night; empty when the text is neither."""
+    if len(text) > 60:
+        return ""
+    return "night" if _NIGHT.match(text) else "bye" if _BYE.match(text) else ""
 
 
 def phrase(language: str, key: str, **values: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from backend.utils.fact_questions import asks_for_a_fact, tells_about
 from backend.utils.query_text import is_question
 
 MAX_CHARS = 2000
@@ -49,6 +50,25 @@ _CUE = re.compile(
     ),
     re.IGNORECASE,
 )
+_KINDS = (
+    r"(?:documents?|docs|files?|pdfs?|uploads?|dokumente?|dateien|unterlagen|fichiers?|documentos?|archivos?|"
+    r"documenti|file)"
+)
+_NAMES = re.compile(
+    rf"^\W*(?:(?:please|bitte)\W+)?(?:"
+    rf"(?:which|what|how many) (?:\w+ )?{_KINDS} (?:do (?:i|we|you) have|(?:have|did) (?:i|we) upload\w*|are (?:there|"
+    rf"uploaded|available|stored)|can you see|do you (?:know|see))(?: here| access to| uploaded| so far)*"
+    rf"|(?:list|show(?: me)?|name|what are)(?: all)?(?: of)? (?:(?:my|our|the|uploaded) )+{_KINDS}"
+    rf"|(?:welche|wie viele) {_KINDS} (?:habe ich|haben wir|gibt es|sind)(?: \w+)?"
+    rf"|(?:liste|zeige?|nenne)(?: mir)? (?:alle )?(?:meine|unsere|die) {_KINDS}(?: auf)?"
+    rf"|(?:quels|combien de) {_KINDS} (?:ai-je|avons-nous|y a-t-il)(?: \w+)?"
+    rf"|(?:liste|montre)[\w-]* (?:mes|nos|les) {_KINDS}"
+    rf"|(?:qué|cuántos) {_KINDS} (?:tengo|hay|he subido)|(?:lista|muestra|muéstrame) (?:mis|los) {_KINDS}"
+    rf"|(?:quali|quanti) {_KINDS} (?:ho|ci sono)(?: \w+)?|(?:elenca|mostra\w*) i miei {_KINDS}"
+    rf")\W*$",
+    re.IGNORECASE,
+)
+MAX_NAMES_CHARS = 120
 _MATH = re.compile(
     r"\d\s*[-+*/×÷^=<>]\s*[\d(a-z]|[=√∫∑]|\d\s*%\s*(?:of|von|de|di)\b|"
     r"\b(?:plus|minus|times|divided by|squared?|cubed?|root of|sqrt|sin|cos|log|integral|derivative|factorial|solve|"
@@ -85,7 +105,18 @@ def mentions_documents(query: str) -> bool:
 def may_be_answered_by_documents(query: str) -> bool:
     """Whether the query is a question that is neither arithmetic nor small talk."""
     head = query[:MAX_CHARS].strip()
-    return is_question(head) and _MATH.search(head) is None and _SMALL_TALK.match(head) is None
+    asks = is_question(head) or tells_about(head)
+    return asks and _MATH.search(head) is None and _SMALL_TALK.match(head) is None
+
+
+def asks_for_a_fact_of_documents(query: str) -> bool:
+    """Whether the query asks for something particular, as people's own papers hold it, rather than general."""
+    return may_be_answered_by_documents(query) and asks_for_a_fact(query[:MAX_CHARS])
+
+
+def asks_for_names(query: str) -> bool:
+    """Whether the query wants to know which documents there are (en, de, fr, es, it), not what they say."""
+    return len(query) <= MAX_NAMES_CHARS and _NAMES.match(query) is not None
 
 
 def named_documents(query: str, names: Sequence[str]) -> tuple[str, ...]:

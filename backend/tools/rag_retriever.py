@@ -15,7 +15,14 @@ from backend.models.run import Owner, RunContext
 from backend.models.tools import Proposal, Source, ToolResult
 from backend.storage.document_store import DocumentStore
 from backend.tools.port import BaseTool, ToolServices
-from backend.tools.rag_cues import MAX_CHARS, may_be_answered_by_documents, mentions_documents, named_documents
+from backend.tools.rag_cues import (
+    MAX_CHARS,
+    asks_for_a_fact_of_documents,
+    asks_for_names,
+    may_be_answered_by_documents,
+    mentions_documents,
+    named_documents,
+)
 from backend.vector_store.port import VectorStore
 
 RELEVANT_COSINE = 0.25
@@ -28,6 +35,8 @@ MIN_OVERLAP, MAX_OVERLAP = 12, 4000
 """Characters; a shorter common piece is chance: "the" and "end" share a letter."""
 PAGE_SIZE = 200
 MAX_NAMES = 10
+MAX_LISTED = 100
+"""Names told when the question is which documents there are."""
 
 
 def _as_list(value: Any) -> Any:
@@ -76,6 +85,8 @@ class RagRetriever(BaseTool):
     async def run(self, arguments: Arguments, context: RunContext) -> ToolResult:
         """`data` is {"hits": [{file_id, filename, page, score, text}]}, best first. Failing to find is no error."""
         owner, query = context.owner, arguments.query[:MAX_CHARS]
+        if context.documents and not arguments.files and asks_for_names(query):
+            return _names(context.documents)
         if await self._vectors.count(owner) == 0:
             return _nothing("The user has no documents that are ready to be searched; they can upload some.")
         if await self._vectors.needs_reindex(owner, self._embedder.name):
@@ -97,11 +108,15 @@ class RagRetriever(BaseTool):
         if not context.documents or not query.strip():
             return ()
         asked = query.strip()[:MAX_CHARS]
+        if asks_for_names(asked):
+            return (Proposal({"query": asked}, 0.95, "the query asks which documents there are"),)
         named = named_documents(asked, context.documents)
         if named:
             return (Proposal({"query": asked, "files": list(named)}, 0.9, "the query names a document"),)
         if mentions_documents(asked):
             return (Proposal({"query": asked}, 0.9, "the query speaks of the user's documents"),)
+        if asks_for_a_fact_of_documents(asked):
+            return (Proposal({"query": asked}, 0.6, "a question for a fact that the user's documents may hold"),)
         if may_be_answered_by_documents(asked):
             return (Proposal({"query": asked}, 0.55, "a question that the user's documents may answer"),)
         return ()
@@ -154,6 +169,15 @@ def create(services: ToolServices) -> RagRetriever:
 
 def _nothing(text: str) -> ToolResult:
     return ToolResult(text, data={"hits": []})
+
+
+def _names(documents: Sequence[str]) -> ToolResult:
+    """The names alone; no passage is cited for them."""
+    names = list(dict.fromkeys(documents))
+    lines = [f"- {' '.join(name.split())}" for name in names[:MAX_LISTED]]
+    if len(names) > MAX_LISTED:
+        lines.append(f"- … +{len(names) - MAX_LISTED}")
+    return ToolResult("\n".join(lines), data={"documents": names[:MAX_LISTED]})
 
 
 def _is_relevant(hit: Hit) -> bool:

@@ -97,7 +97,26 @@ def detect_language(text: str) -> str:
         if any(letter in lowered for letter in letters):
             scores[language] += 0.75
     best = max(scores, key=lambda language: scores[language])
-    return best if scores[best] > scores["en"] else "en"
+    return best if scores[best] > scores["en"] and _is_evident(best, sample) else "en"
+
+
+def _is_evident(language: str, sample: str) -> bool:
+    """Whether a text is in a language for more than chance: `x y` and `sin(x)` are neither French nor Spanish.
+
+    Two function words of more than one letter, its special letters, or one word that only it has, long or first.
+    """
+    said = words(sample)
+    having = {word for word in said if len(word) > 1 and word in FUNCTION_WORDS[language]}
+    if len(having) > 1 or any(
+        letter in sample.lower() for code, letters in _SPECIAL_LETTERS if code == language for letter in letters
+    ):
+        return True
+    own = [
+        word
+        for word in having
+        if not any(word in FUNCTION_WORDS[other] for other in FUNCTION_WORDS.keys() - {language})
+    ]
+    return any(len(word) > 3 or (word == said[0] and "(" not in sample and len(word) > 2) for word in own)
 
 
 def content_words(text: str) -> list[str]:
@@ -109,9 +128,22 @@ def content_words(text: str) -> list[str]:
     return list(dict.fromkeys(kept))
 
 
+_IRREGULAR = {
+    form: verb
+    for verb, forms in {
+        "write": "wrote written writer", "build": "built", "buy": "bought", "pay": "paid", "sell": "sold",
+        "make": "made", "give": "gave given", "take": "took taken", "begin": "began begun", "lead": "led",
+        "send": "sent", "choose": "chose chosen", "grow": "grew grown", "know": "knew known", "speak": "spoke spoken",
+        "schreiben": "schrieb geschrieben", "beginnen": "begann begonnen", "geben": "gab gegeben",
+    }.items()
+    for form in forms.split()
+}  # fmt: skip
+
+
 def stem(word: str) -> str:
     """A crude stem that joins inflected forms in the languages of western Europe: accents off, ending cut."""
     plain = "".join(c for c in unicodedata.normalize("NFD", word) if not unicodedata.combining(c))
+    plain = _IRREGULAR.get(plain, plain)
     if not plain.isalpha() or not plain.isascii() or len(plain) < 4:
         return plain
     for ending in ("ations", "ation", "ements", "ement", "ments", "ment", "ings", "ing", "ies", "ied", "ern", "ers"):

@@ -269,12 +269,39 @@ def _joint_spans(masked: str, start: int, end: int) -> list[tuple[int, int]]:
     spans: list[tuple[int, int]] = []
     at = 0
     for cut_start, cut_end in sorted(cuts):
+        if _within_statistics(sentence, cut_start, cut_end):
+            continue
         if cut_start < at or len(sentence[at:cut_start].strip()) < 3:
             continue
         spans.append((start + at, start + cut_start))
         at = cut_end
     spans.append((start + at, end))
     return spans
+
+
+_STATISTIC = (
+    r"(?:min(?:imum)?|max(?:imum)?|means?|averages?|medians?|modes?|sums?|totals?|counts?|range|variance|std|"
+    r"standard deviation|product|mittelwert|durchschnitt|summe|anzahl|produkt|moyenne|médiane|somme|"
+    r"media|mediana|suma|somma)"
+)
+_ENDS_IN_STATISTIC = re.compile(rf"\b{_STATISTIC}\s*$", re.IGNORECASE)
+_BEGINS_WITH_STATISTIC = re.compile(rf"\s*(?:the |der |die |das |la |le |il |el )?{_STATISTIC}\b", re.IGNORECASE)
+_STATISTICS_OF_ONE = LazyPattern(
+    rf"\b{_STATISTIC}(?:\s*,\s*(?:the )?{_STATISTIC}){{0,8}},?\s+(?:{_AND})\s+(?:the |der |die |das |la |le |il )?"
+    rf"{_STATISTIC}\s+(?:of|for|from|von|aus|de|des|di|dei|da)\b"
+)
+
+
+def _within_statistics(sentence: str, start: int, end: int) -> bool:
+    """Whether a cut would part statistics that share one object: "mean and sum of 3, 9, -2"."""
+    return bool(_ENDS_IN_STATISTIC.search(sentence[max(0, start - 40) : start])) and bool(
+        _BEGINS_WITH_STATISTIC.match(sentence, end)
+    )
+
+
+def asks_statistics_of_one(text: str) -> bool:
+    """Whether several statistics are asked of the same numbers: "min and max of 3, 9, -2"."""
+    return len(text) <= MAX_SPLIT_CHARS and bool(_STATISTICS_OF_ONE.search(text))
 
 
 # ---- numbers, names, comparisons ---------------------------------------------------------------
@@ -349,7 +376,7 @@ _GREETING = LazyPattern(
     r"morgen|abend)|"
     r"gute nacht|servus|moin|grüezi|bonjour|bonsoir|salut|coucou|hola|buenos días|buenas (?:tardes|noches)|ciao|"
     r"buongiorno|"
-    r"buonasera|salve|olá|oi|bom dia|boa (?:tarde|noite)|hej|ahoj|"
+    r"buonasera|salve|olá|oi|bom dia|boa (?:tarde|noite)|bonne nuit|hej|ahoj|"
     r"привет|здравствуйте|こんにちは|你好|안녕하세요|مرحبا)\b"
     r"(?:[\s,]+(?:there|all|everyone|hearth|zusammen|du|tous|todos|a tutti|tudo bem|dear|friend))*[\s!.,:)…?👋]*$"
 )

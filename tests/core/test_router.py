@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backend.core.router import Router, choose_agent
+from backend.core.router import Router, choose_agent, judge
 from backend.core.routing_examples import load_examples, vote
 from backend.models.messages import Message, Route, ToolCall
 from backend.models.run import Owner, RunContext
@@ -200,11 +200,11 @@ async def test_two_megabytes_are_routed_quickly() -> None:
 async def test_an_open_question_is_settled_by_similar_examples() -> None:
     embedder = WordEmbedder()
     router = Router(embedder, AGENTS)
-    query = "How many vacation days do the employees get each year?"
+    query = "Are there extra vacation days for employees?"
     route = await router.choose([Message("user", query)], WITH_DOCUMENTS, TOOLS)
     assert (route.task, route.agent) == ("agentic", "react")
     assert embedder.calls == 2
-    await router.choose([Message("user", "Who approves the travel expenses?")], WITH_DOCUMENTS, TOOLS)
+    await router.choose([Message("user", "Is approval needed for travel expenses?")], WITH_DOCUMENTS, TOOLS)
     assert embedder.calls == 3, "the examples are embedded once"
 
 
@@ -213,9 +213,58 @@ async def test_an_open_question_like_general_ones_stays_chat_despite_documents()
     assert route.task == "chat"
 
 
+FACTS_OF_DOCUMENTS = [
+    "When was Olga Hartmann born?",
+    "Where was the founder born?",
+    "What is our motto?",
+    "Tell me about Olga Hartmann",
+    "Wann öffnet die Kantine?",
+    "Wie viel Mehl braucht man für den Teig?",
+    "How do we handle returns?",
+    "What are the payment terms?",
+]
+GENERAL_WITH_DOCUMENTS = [
+    "What is the capital of France?",
+    "Why is the sky blue?",
+    "Explain how photosynthesis works.",
+    "How do I boil an egg?",
+    "What is machine learning?",
+    "Was ist Schwerkraft?",
+    "Write a poem about our founder",
+    "Translate 'Where is the founder?' to German.",
+    "Write a Python function that sorts a list.",
+    "Hello!",
+    "good night",
+]
+
+
+@pytest.mark.parametrize("query", FACTS_OF_DOCUMENTS)
+async def test_a_question_for_a_particular_fact_goes_to_the_documents(query: str) -> None:
+    route = await choose(query, context=WITH_DOCUMENTS)
+    assert (route.task, route.agent) == ("agentic", "react"), route.reason
+
+
+@pytest.mark.parametrize("query", FACTS_OF_DOCUMENTS[:5])
+async def test_without_documents_or_a_tool_for_them_such_a_question_is_chat(query: str) -> None:
+    router = Router(ForbiddenEmbedder(), AGENTS)
+    for context, tools in ((CONTEXT, (MATH, WEATHER)), (WITH_DOCUMENTS, ())):
+        assert (await router.choose([Message("user", query)], context, tools)).task == "chat"
+
+
+@pytest.mark.parametrize("query", GENERAL_WITH_DOCUMENTS)
+async def test_general_questions_and_writing_stay_chat_despite_documents(query: str) -> None:
+    tools = tuple(spec for spec in TOOLS if spec is not DOCUMENTS)
+    retriever = replace(DOCUMENTS, propose=None)
+    router = Router(BrokenEmbedder(), AGENTS)
+    verdict = judge(query, (), (), WITH_DOCUMENTS, (*tools, retriever))
+    assert not (verdict.sure and verdict.task == "agentic"), verdict.reason
+    if verdict.sure:
+        assert (await router.choose([Message("user", query)], WITH_DOCUMENTS, tools)).task == "chat"
+
+
 async def test_a_broken_embedder_leaves_the_decision_to_the_other_signals() -> None:
     embedder = BrokenEmbedder()
-    route = await choose("Who signed the agreement?", context=WITH_DOCUMENTS, embedder=embedder)
+    route = await choose("Has anybody signed?", context=WITH_DOCUMENTS, embedder=embedder)
     assert embedder.calls == 1
     assert route.task == "agentic"
 

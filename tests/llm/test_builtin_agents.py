@@ -15,7 +15,7 @@ from backend.core.agent_graph import create_agent as create_planner
 from backend.core.react_agent import create_agent as create_react
 from backend.core.toolbox import ToolRegistry
 from backend.llm.builtin import MODEL, BuiltinModel
-from backend.llm.port import Model
+from backend.llm.port import Model, Sampling
 from backend.models.messages import Event, Finished, Message, StepPlanned, TextDelta, ToolFinished
 from backend.models.run import Owner, RunContext
 from backend.models.tools import Proposal, Source, ToolResult
@@ -84,11 +84,14 @@ class ToyRetriever(BaseTool):
         return propose_documents(query)
 
 
-async def answer(agent_name: str, query: str, *earlier: Message) -> tuple[str, list[Event], ToyMath]:
+async def answer(
+    agent_name: str, query: str, *earlier: Message, sampling: Sampling | None = None
+) -> tuple[str, list[Event], ToyMath]:
     math = ToyMath()
     model = BuiltinModel(WordEmbedder())
     registry = ToolRegistry([math, ToyRetriever()])
-    agent: Agent = AGENTS[agent_name](Model(model, await model.describe(MODEL)), registry.toolbox(CONTEXT))
+    served = Model(model, await model.describe(MODEL), sampling or Sampling())
+    agent: Agent = AGENTS[agent_name](served, registry.toolbox(CONTEXT))
     async with asyncio.timeout(20):
         events = [event async for event in agent.run([*earlier, Message("user", query)], CONTEXT)]
     return "".join(event.text for event in events if isinstance(event, TextDelta)), events, math
@@ -151,3 +154,13 @@ async def test_the_plan_is_shown_with_its_dependency() -> None:
     _, events, _ = await answer("plan_execute", "What is 12*7 and then add 16 to the result")
     planned = [event for event in events if isinstance(event, StepPlanned)]
     assert [(step.id, step.depends_on) for step in planned] == [("s1", ()), ("s2", ("s1",))]
+
+
+@both
+@pytest.mark.parametrize(
+    ("query", "begin"), [("What is 12*7?", "12*7"), ("What does the handbook say about vacation?", "Every employee is")]
+)
+async def test_the_answer_is_cut_at_max_tokens(agent: str, query: str, begin: str) -> None:
+    text, events, _ = await answer(agent, query, sampling=Sampling(max_tokens=3))
+    assert text == begin
+    assert events[-1] == Finished("length")

@@ -167,3 +167,16 @@ async def test_a_new_question_after_an_answered_turn_starts_afresh() -> None:
     run = Run(user("What is 12*7?")).add("math_calc", {"expression": "12*7"}, ToolResult("12*7 = 84"))
     messages = (*run.messages, said("12*7 = 84"), user("What's the weather in Rome?"))
     assert await calls_of(*messages, tools=ALL) == [("weather", {"location": "Rome"})]
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("bye", "Goodbye!"),
+        ("good night", "Good night!"),
+        ("Tschüss", "Auf Wiedersehen!"),
+        ("thanks", "You're welcome."),
+    ],
+)
+async def test_a_goodbye_is_answered_with_one(said: str, answer: str) -> None:
+    assert await text_of(user(said)) == answer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backend.embeddings.minilm import MiniLM
+from backend.llm.builtin_lines import units
 from backend.llm.builtin_passages import Passage, best_sentences, clean
 
 PASSAGES = [
@@ -105,3 +106,70 @@ async def test_nothing_comes_of_nothing(embedder: MiniLM) -> None:
 def test_a_long_sentence_is_cut_and_foreign_markers_lose_their_brackets() -> None:
     assert clean("- as shown in [3, 4] and 【5】") == "as shown in (3, 4) and (5)"
     assert len(clean("word " * 200)) <= 320
+
+
+KETTLE = [
+    Passage(text, number, "kettle.pdf")
+    for number, text in enumerate(
+        (
+            "The Meridian Kettle handbook explains how to use your Meridian kettle. It was written by Dana Ferrell.",
+            "The Meridian kettle holds 1.7 litres of water. Never overfill the kettle.",
+            "Descale the Meridian kettle every 3 months.",
+            "The warranty period is 30 months. Repairs are done by Meridian only.",
+        ),
+        1,
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("question", "inside"),
+    [
+        ("How long is the warranty of the Meridian kettle?", "30 months"),
+        ("Who wrote the kettle handbook?", "written by Dana Ferrell"),
+        ("How much water does the Meridian kettle hold?", "1.7 litres"),
+        ("How often should I descale the kettle?", "every 3 months"),
+    ],
+)
+async def test_words_that_all_passages_have_do_not_choose_the_sentence(
+    question: str, inside: str, embedder: MiniLM
+) -> None:
+    found = await best_sentences(question, KETTLE, embedder)
+    assert found.certain
+    assert inside in found.sentences[-1].text
+    assert len({sentence.marker for sentence in found.sentences}) == 1
+
+
+async def test_the_subject_alone_is_no_answer(embedder: MiniLM) -> None:
+    found = await best_sentences("Who is the CEO of Meridian?", KETTLE, embedder)
+    assert not found.sentences or not found.certain
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "answer"),
+    [
+        (
+            "What is the hotel limit in Berlin?",
+            "| City | Hotel limit |\n| --- | --- |\n| Berlin | 140 |\n| Oslo | 180 |",
+            "City: Berlin, Hotel limit: 140",
+        ),
+        (
+            "How many CPUs does the server have?",
+            "server.name: atlas\nserver.cpu: 16\nserver.disk.size: 2 TB",
+            "server.cpu: 16",
+        ),
+        (
+            "Who is the captain of the boat?",
+            "team[0].name: Ada\nteam[0].role: captain of the boat\n\nteam[1].name: Bo\nteam[1].role: cook",
+            "name: Ada, role: captain of the boat",
+        ),
+    ],
+    ids=["table", "values", "records"],
+)
+async def test_rows_and_values_are_shown_by_themselves(question: str, text: str, answer: str, embedder: MiniLM) -> None:
+    found = await best_sentences(question, [Passage(text, 1)], embedder)
+    assert [sentence.text for sentence in found.sentences] == [answer]
+
+
+def test_a_row_without_its_head_keeps_its_cells() -> None:
+    assert units("| Berlin | 140 |\n| Oslo | |") == ["Berlin, 140", "Oslo"]

@@ -14,6 +14,7 @@ from backend.models.documents import DocumentChunk, DocumentStatus
 from backend.models.run import DEFAULT_TENANT, Owner, RunContext
 from backend.models.tools import ToolResult
 from backend.tools.port import ToolServices
+from backend.tools.rag_cues import asks_for_names
 from backend.tools.rag_retriever import MIN_OVERLAP, Arguments, RagRetriever, create
 from backend.vector_store.faiss import FaissVectorStore
 from backend.vector_store.port import VectorStore
@@ -382,7 +383,7 @@ def test_speaking_of_ones_documents_is_an_unmistakable_cue(tool: RagRetriever, q
 )
 def test_a_plain_question_is_a_plausible_guess(tool: RagRetriever, query: str) -> None:
     (proposal,) = tool.propose(query, context_of(ALICE, "zephyr.md"))
-    assert proposal.confidence == pytest.approx(0.55)
+    assert proposal.confidence == pytest.approx(0.6)
     assert proposal.arguments == {"query": query}
 
 
@@ -429,3 +430,34 @@ def test_odd_file_names_are_harmless(tool: RagRetriever, name: str) -> None:
 def test_proposing_for_pasted_megabytes_is_quick_and_short(tool: RagRetriever) -> None:
     (proposal,) = tool.propose("my documents " * 200_000, context_of(ALICE, *NAMES))
     assert len(str(proposal.arguments["query"])) <= 2000
+
+
+def test_a_question_about_nothing_particular_is_a_weaker_guess(tool: RagRetriever) -> None:
+    (proposal,) = tool.propose("Is smoking allowed?", context_of(ALICE, "zephyr.md"))
+    assert proposal.confidence == pytest.approx(0.55)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "Which documents do I have?",
+        "What files have I uploaded?",
+        "List my documents",
+        "Welche Dokumente habe ich hochgeladen?",
+        "Quels documents ai-je ?",
+        "¿Qué documentos tengo?",
+    ],
+)
+async def test_a_question_which_documents_there_are_is_answered_with_their_names(
+    tool: RagRetriever, query: str
+) -> None:
+    context = context_of(ALICE, "zephyr.md", "notes.txt")
+    (proposal,) = tool.propose(query, context)
+    assert proposal.confidence >= 0.9
+    result = await tool.run(Arguments(**proposal.arguments), context)
+    assert (result.text, result.sources) == ("- zephyr.md\n- notes.txt", ())
+
+
+@pytest.mark.parametrize("query", ["What do my documents say?", "Which documents do I have to sign for a visa?"])
+def test_a_question_about_what_documents_say_asks_for_no_names(query: str) -> None:
+    assert not asks_for_names(query)
