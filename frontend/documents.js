@@ -23,8 +23,13 @@ export class Documents {
   async load() {
     const documents = this.state.documents;
     try {
+      const before = new Set(documents.items.map((each) => each.file_id));
       const found = await this.api.documents();
-      Object.assign(documents, { items: found.documents, total: found.total ?? found.documents.length, loaded: true, error: null });
+      // An upload that ended while the list was on its way is not in it, and must not vanish.
+      const known = new Set([...before, ...found.documents.map((each) => each.file_id)]);
+      const meanwhile = documents.items.filter((each) => !known.has(each.file_id));
+      const total = (found.total ?? found.documents.length) + meanwhile.length;
+      Object.assign(documents, { items: [...meanwhile, ...found.documents], total, loaded: true, error: null });
       for (const item of documents.items) if (unfinished(item)) this.#watch(item.file_id);
     } catch (error) {
       documents.error = error.message;
