@@ -15,12 +15,15 @@ from backend.models.run import Owner, RunContext
 from backend.models.tools import Proposal, ToolResult
 from backend.storage.document_store import DocumentStore
 from backend.tools.port import BaseTool, ToolServices
-from backend.utils.statistics_words import asks_for_statistics, statistic_named
+from backend.utils.statistics_words import asks_for_statistics, statistic_named, without_data
 from backend.workers.port import Limits, Worker
 
 JOB = "backend.workers.jobs.data_job:analyse"
 LIMITS = Limits(seconds=10.0, memory_mb=512, output_bytes=1_048_576)
 MAX_INLINE = 1_000_000
+MAX_QUESTION = 2000
+INLINE, NAMED, LIKE_NAMED = 0.92, 0.93, 0.85
+"""Confidence; a table at hand is surer than a search in documents (0.9), a file's stem alone is less sure."""
 PAGE = 200
 MAX_NAMES = 20
 MAX_FIELDS_SHOWN = 40
@@ -57,7 +60,9 @@ class Arguments(BaseModel):
         default=None, max_length=300, description="Instead of data: name or id of a CSV or JSON file the user uploaded."
     )
     question: str | None = Field(
-        default=None, max_length=2000, description="What is asked, e.g. 'average price per city'; may be left out."
+        default=None,
+        max_length=MAX_QUESTION,
+        description="What is asked, e.g. 'average price per city'; may be left out.",
     )
 
 
@@ -86,7 +91,7 @@ class DataAnalysis(BaseTool):
         if file is not None:
             document = await self._find(context.owner, file)
             payload["path"] = str(await self._documents.path(context.owner, document.file_id))
-            title = document.filename
+            payload["name"] = title = document.filename
         else:
             payload["text"] = data
         result = await self._worker.run(JOB, payload, limits=LIMITS)
@@ -111,14 +116,18 @@ class DataAnalysis(BaseTool):
         raise NotFound(f"There is no file named {wanted[:100]!r}. Tables that can be analysed: {there}.")
 
     def propose(self, query: str, context: RunContext) -> Sequence[Proposal]:
-        if not asks_for_statistics(query):
-            return ()
         data = inline_table(query)
+        question = query if data is None else without_data(query, data)
+        if not asks_for_statistics(question):
+            return ()
         if data is not None:
-            return [Proposal({"data": data, "question": query[:2000]}, 0.9, "a table in the question")]
+            asked = query if len(query) <= MAX_QUESTION else question[:MAX_QUESTION]
+            return [Proposal({"data": data, "question": asked}, INLINE, "a table in the question")]
         name = _mentioned(query, context.documents)
         if name is not None:
-            return [Proposal({"file": name, "question": query[:2000]}, 0.85, "statistics of an uploaded table")]
+            sure = NAMED if name.casefold() in query.casefold() else LIKE_NAMED
+            arguments = {"file": name, "question": query[:MAX_QUESTION]}
+            return [Proposal(arguments, sure, "statistics of an uploaded table")]
         return ()
 
 
@@ -194,10 +203,12 @@ def _has_numbers_or_records(value: Any) -> bool:
 
 def _inline_csv(query: str) -> str | None:
     """The longest run of lines with the same number of delimiters, at least a header and a row."""
+    first, newline, rest = query.partition("\n")
+    lines = [*re.split(r"(?<=[?:])[ \t]+", first), *rest.splitlines()] if newline else [first]
     best: list[str] = []
     for delimiter in (",", ";", "\t", "|"):
         run: list[str] = []
-        for line in [*query.splitlines(), ""]:
+        for line in [*lines, ""]:
             if run and line.count(delimiter) != run[0].count(delimiter):
                 best, run = (run if len(run) > len(best) else best), []
             short = max((len(cell) for cell in line.split(delimiter)), default=0) <= MAX_CSV_CELL
@@ -209,7 +220,7 @@ def _inline_csv(query: str) -> str | None:
 
 def _inline_numbers(query: str) -> str | None:
     """`mean of 3, 5, 9`: a statistic's name, a joining word, and numbers."""
-    found = _LIST.search(query)
+    found = next(reversed(list(_LIST.finditer(query))), None)
     if found is None or statistic_named(query) is None:
         return None
     before = query[: found.start()]

@@ -9,7 +9,16 @@ from decimal import Context, Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
-from backend.utils.statistics_words import statistic_named
+from backend.utils.statistics_words import (
+    Asked,
+    asks_for_row,
+    fields_of_verb,
+    names_sum,
+    noun_asked_for,
+    statistics_named,
+    superlative_named,
+    without_data,
+)
 from backend.workers.jobs.data_job_read import Table, read_table, whole_characters
 from backend.workers.port import Refusal
 
@@ -20,16 +29,33 @@ MAX_GROUPS = 20
 NUMERIC = ("sum", "min", "max", "mean", "median", "stdev", "q1", "q3")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?")
 _WORD = re.compile(r"[^\W_]+")
+_ROWS = re.compile(
+    r"(?<!\w)(?:rows?|records?|entr(?:y|ies)|lines|zeilen|einträge|datensätze|lignes|entrées|enregistrements|filas"
+    r"|registros|entradas)(?!\w)(?!\s+(?:per|by|for each|pro|je|par|por)\s)",
+    re.IGNORECASE,
+)
+_NAME = re.compile(
+    r"(?<![^\W_])(?:\w*name|title|titel|titre|título|nom|prénom|nombre|apellidos?)(?![^\W_])", re.IGNORECASE
+)
+_ID = re.compile(r"(?<![^\W_])(?:id|nr|no|index|key)(?![^\W_])", re.IGNORECASE)
 _PER = re.compile(r"(?<!\w)(?:by|per|for each|grouped by|pro|je|nach|par|por|según)\s+(?P<rest>.+)", re.IGNORECASE)
 
 
-def analyse(text: str | None = None, path: str | None = None, question: str | None = None) -> dict[str, Any]:
+def analyse(
+    text: str | None = None, path: str | None = None, question: str | None = None, name: str | None = None
+) -> dict[str, Any]:
     """Statistics of CSV or JSON, inline or from a file the server names.
+
+    Args:
+        text: The data itself; instead of a path.
+        path: Where the file lies.
+        question: What is asked; it may hold the data too.
+        name: What the user calls the file: its words in the question name no field.
 
     Returns:
         `rows`, `fields` (each with name, type, count, missing, distinct and, by type, sum, min, max, mean, median,
-        stdev (sample), q1, q3 (linear between neighbours) or top values), `answer` (one sentence or None) and
-        `groups` (or None).
+        stdev (sample), q1, q3 (linear between neighbours) or top values), `answer` (a sentence a statistic, or None)
+        and `groups` (or None).
 
     Raises:
         Refusal: nothing to read, not CSV or JSON, too large or too deep.
@@ -37,7 +63,12 @@ def analyse(text: str | None = None, path: str | None = None, question: str | No
     table = read_table(text if text is not None else _file(path or ""))
     with localcontext(Context(prec=34)):
         fields = [_describe(name, column, table.rows) for name, column in table.columns.items()]
-        answer, groups = _answer(table, fields, question or "")
+        asked = without_data(question or "", text or "")
+        answer, groups = None, None
+        for words in _without_name(asked, name or ""):
+            answer, groups = _answer(table, fields, words)
+            if answer is not None:
+                break
     return {"rows": table.rows, "fields": fields, "answer": answer, "groups": groups}
 
 
@@ -136,21 +167,52 @@ def _shown(value: Any) -> str:
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
 
 
+def _without_name(question: str, filename: str) -> list[str]:
+    """The question without the file's name; where only its stem stands there, without it first, then as it is."""
+    if not filename:
+        return [question]
+    if filename.casefold() in question.casefold():
+        return [re.sub(re.escape(filename), " ", question, flags=re.IGNORECASE)]
+    words = [re.escape(word) for word in _WORD.findall(filename.rpartition(".")[0])]
+    if not words:
+        return [question]
+    spoken = r"[\W_]+".join(words)
+    without = re.sub(rf"(?<!\w){spoken}(?!\w)", " ", question, flags=re.IGNORECASE)
+    return [without] if without == question else [without, question]
+
+
 def _answer(
     table: Table, fields: list[dict[str, Any]], question: str
 ) -> tuple[str | None, list[dict[str, Any]] | None]:
-    """The sentence for the statistic and field that the question names; per group if it names one."""
-    statistic = statistic_named(question)
-    if statistic is None:
-        return None, None
-    per = _PER.search(question)
-    group = _named(per["rest"], fields, wanted=None) if per else None
-    head = question[: per.start()] if per and group else question
-    field = _named(head, fields, wanted=statistic)
-    if field is None and statistic == "count":
+    """A sentence for each statistic that the question asks for; per group if it names one."""
+    sentences: list[str] = []
+    groups = None
+    for asked in statistics_named(question, [field["name"] for field in fields]):
+        sentence, found = _one_answer(table, fields, asked)
+        sentences += [sentence] if sentence and sentence not in sentences else []
+        groups = groups or found
+    return " ".join(sentences) or None, groups
+
+
+def _one_answer(
+    table: Table, fields: list[dict[str, Any]], asked: Asked
+) -> tuple[str | None, list[dict[str, Any]] | None]:
+    statistic = asked.statistic
+    if statistic == "count" and _ROWS.search(asked.sentence):
         return f"There are {table.rows:,} rows.", None
+    if statistic in ("max", "min"):
+        row = _extreme_row(table, fields, asked)
+        if row is not None:
+            return row, None
+    per = _PER.search(asked.sentence)
+    group = _named(per["rest"], fields) if per else None
+    scopes = asked.scopes
+    if per and group:
+        head, tail = asked.sentence[: per.start()], asked.sentence[per.start() :]
+        scopes = tuple(scope.replace(tail, "") for scope in (*scopes[:-1], head))
+    field = _asked_field(scopes, fields, statistic) or _only_number(fields, statistic)
     if field is None:
-        return None, None
+        return (f"There are {table.rows:,} rows." if statistic == "count" else None), None
     if group is not None and group is not field:
         groups = _grouped(table, field["name"], group["name"], statistic)
         if groups is not None:
@@ -160,19 +222,126 @@ def _answer(
     return _sentence(table, field, statistic), None
 
 
-def _named(question: str, fields: list[dict[str, Any]], *, wanted: str | None) -> dict[str, Any] | None:
-    """The field whose name stands in the question (longest first), else the only one that fits the statistic."""
-    asked = {_stem(word) for word in _WORD.findall(question)}
-    best, most = None, 0
+def _extreme_row(table: Table, fields: list[dict[str, Any]], asked: Asked) -> str | None:
+    """Who or which one has the most: the label of the row with the extreme. None where a bare value is asked for."""
+    statistic, sentence = asked.statistic, asked.sentence
+    noun = noun_asked_for(sentence)
+    subject = _named(noun, fields) if noun else None
+    ordered = [field for field in fields if _fits(field, statistic) and field is not subject]
+    named = _asked_field(asked.scopes, ordered, statistic)
+    per = _PER.search(sentence)
+    by_measure = per is not None and named is not None and _named(sentence[: per.start()], ordered) is None
+    wanted = superlative_named(sentence)
+    field = None
+    if wanted is not None:
+        statistic = wanted.statistic
+        field = _spoken_of(wanted.fields, ordered)
+        if field is None and wanted.opposite is not None:
+            field = _spoken_of(wanted.opposite, ordered)
+            statistic = {"max": "min", "min": "max"}[statistic] if field else statistic
+    if not asks_for_row(sentence) and not by_measure and (field is None or field is named):
+        return None
+    field = field or named
+    if field is None and (wanted is None or not wanted.strict):
+        verb = fields_of_verb(sentence)
+        field = (_spoken_of(verb, ordered) if verb else None) or _only_number(ordered, statistic)
+    if field is None or field.get(statistic) is None:
+        return None
+    if subject is not None and subject["distinct"] < subject["count"] and names_sum(sentence):
+        return _extreme_total(table, field["name"], subject["name"], statistic)
+    holders = _rows_with(table, field["name"], field[statistic])
+    labels = [_row_label(table, fields, row, field["name"], subject) for row in holders[:TOP]]
+    who = labels[0] if len(labels) == 1 else f"{', '.join(labels[:-1])} and {labels[-1]}"
+    more = f" (and {len(holders) - TOP:,} more)" if len(holders) > TOP else ""
+    side = "highest" if statistic == "max" else "lowest"
+    if field["type"] == "date":
+        side = "latest" if statistic == "max" else "earliest"
+    verb_form = "has" if len(holders) == 1 else "have"
+    return f"{who}{more} {verb_form} the {side} {field['name']}: {_figure(field[statistic])}."
+
+
+def _extreme_total(table: Table, name: str, by: str, statistic: str) -> str | None:
+    """Whose values add up to the most or the least."""
+    keys = dict(table.columns[by])
+    totals: dict[str, Decimal] = {}
+    for row, value in table.columns[name]:
+        if row in keys and _is_number(value):
+            key = _shown(keys[row])
+            totals[key] = totals.get(key, Decimal(0)) + Decimal(value)
+    if not totals:
+        return None
+    key = (max if statistic == "max" else min)(totals, key=totals.__getitem__)
+    side = "highest" if statistic == "max" else "lowest"
+    return f"{key} has the {side} sum of {name}: {_figure(_plain(totals[key]))}."
+
+
+def _rows_with(table: Table, name: str, value: Any) -> list[int]:
+    found = [
+        row
+        for row, each in table.columns[name]
+        if (_plain(Decimal(each)) if _is_number(each) else each) == value and not isinstance(each, bool)
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _row_label(
+    table: Table, fields: list[dict[str, Any]], row: int, besides: str, subject: dict[str, Any] | None
+) -> str:
+    """What a row is called: the field that the question asks for, else its names, else its first text."""
+    texts = [field for field in fields if field["type"] in ("text", "mixed") and field["name"] != besides]
+    names = [field for field in texts if _NAME.search(_spaced(field["name"]))][:2]
+    for choice in ([subject] if subject else [], names, *([field] for field in texts)):
+        cells = [next((each for at, each in table.columns[field["name"]] if at == row), None) for field in choice]
+        label = " ".join(_shown(cell) for cell in cells if cell is not None)
+        if label:
+            return f"{subject['name']} {label}" if subject and choice == [subject] and subject not in texts else label
+    return f"Row {row + 1:,}"
+
+
+def _spoken_of(pattern: re.Pattern[str], fields: list[dict[str, Any]]) -> dict[str, Any] | None:
+    return next((field for field in fields if pattern.search(_spaced(field["name"]))), None)
+
+
+def _fits(field: dict[str, Any], statistic: str) -> bool:
+    return field.get(statistic) is not None if statistic in NUMERIC else True
+
+
+def _asked_field(scopes: Sequence[str], fields: list[dict[str, Any]], statistic: str) -> dict[str, Any] | None:
+    """The field named nearest to the statistic; one that has the statistic comes before one that has not."""
+    fitting = [field for field in fields if _fits(field, statistic)]
+    for candidates in (fitting, fields):
+        for scope in scopes:
+            field = _named(scope, candidates)
+            if field is not None:
+                return field
+    return None
+
+
+def _named(question: str, fields: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The field whose name stands in the question: as it is written before a like form, then the longest."""
+    asked = {_stem(word) for word in _WORD.findall(_spaced(question))} | {
+        _stem(word) for word in _WORD.findall(question)
+    }
+    best, most = None, (False, 0, 0)
     for field in fields:
         for name in (field["name"], field["name"].rsplit(".", 1)[-1]):
-            words = {_stem(word) for word in _WORD.findall(_spaced(name))}
-            if words and words <= asked and len(words) > most:
-                best, most = field, len(words)
-    if best is None and wanted in NUMERIC:
-        numeric = [field for field in fields if field["type"] == "number"]
-        best = numeric[0] if len(numeric) == 1 else None
+            words = _WORD.findall(_spaced(name))
+            if not words or not {_stem(word) for word in words} <= asked:
+                continue
+            spoken = r"[\W_]*".join(re.escape(word) for word in words)
+            exact = re.search(rf"(?<![^\W_]){spoken}(?![^\W_])", question, re.IGNORECASE) is not None
+            rank = (exact, len(words), len(name))
+            if rank > most:
+                best, most = field, rank
     return best
+
+
+def _only_number(fields: list[dict[str, Any]], statistic: str) -> dict[str, Any] | None:
+    """The only numeric field that is no number of the row itself."""
+    numeric = [field for field in fields if field["type"] == "number"]
+    if len(numeric) > 1:
+        numeric = [field for field in numeric if not _ID.search(_spaced(field["name"]))]
+    return numeric[0] if statistic in NUMERIC and len(numeric) == 1 else None
 
 
 def _spaced(name: str) -> str:
