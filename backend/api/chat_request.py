@@ -52,8 +52,16 @@ def question_of(body: ChatCompletionRequest) -> Question:
         reasoning_effort=body.reasoning_effort,
         session_id=body.session_id,
         store=body.store is not False,
-        max_iterations=body.max_iterations,
+        budget=_budget(body),
     )
+
+
+def _budget(body: ChatCompletionRequest) -> dict[str, float | None]:
+    """The limits the caller sets; `max_iterations` is the older name of one of them."""
+    wanted: dict[str, float | None] = body.budget.model_dump() if body.budget is not None else {}
+    if wanted.get("iterations") is None:
+        wanted["iterations"] = body.max_iterations
+    return wanted
 
 
 def _refuse_unsupported(body: ChatCompletionRequest) -> None:

@@ -101,10 +101,13 @@ class ToolRegistry:
             raise ToolUnavailable(f"The tool {name} is not available here: {self.unavailable[name].reason}.")
         raise NotFound(f"There is no tool named {name[:64]!r}; the tools are {', '.join(self.tools)}.")
 
-    def toolbox(self, context: RunContext, allowed: Sequence[str] | None = None) -> Toolbox:
-        """The tools one run may use: all, or those named."""
-        tools = self.tools if allowed is None else {n: t for n, t in self.tools.items() if n in allowed}
-        return Toolbox(tools, context, self.schema)
+    def toolbox(
+        self, context: RunContext, allowed: Sequence[str] | None = None, caller: Sequence[ToolSpec] = ()
+    ) -> Toolbox:
+        """The tools one run may use: all, or those named; and the caller's own, which win over ours of that name."""
+        theirs = {spec.name: spec for spec in caller}
+        tools = {n: t for n, t in self.tools.items() if n not in theirs and (allowed is None or n in allowed)}
+        return Toolbox(tools, context, self.schema, caller=theirs)
 
     def schema(self, name: str) -> dict[str, Any]:
         """The JSON schema of a tool's arguments; made once, as making it costs a millisecond."""
@@ -123,10 +126,17 @@ class Toolbox:
     """Where to have argument schemas from by tool name, when they are at hand already."""
     sources: list[Source] = field(default_factory=list)
     """Source of marker `[n]` at position n-1."""
+    caller: Mapping[str, ToolSpec] = field(default_factory=dict)
+    """The caller's own tools by name: the model may ask for them, but only the caller can run them."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Everything the model may ask for, ours first."""
+        return (*self.tools, *self.caller)
 
     def specs(self) -> tuple[ToolSpec, ...]:
         """What the model is shown."""
-        return tuple(
+        ours = tuple(
             ToolSpec(
                 tool.name,
                 tool.description,
@@ -135,6 +145,7 @@ class Toolbox:
             )
             for tool in self.tools.values()
         )
+        return (*ours, *self.caller.values())
 
     async def call(self, name: str, arguments: str | Mapping[str, Any]) -> ToolOutcome:
         """Run a tool for the model: whatever goes wrong becomes an outcome with `error`, never an exception.
@@ -146,7 +157,7 @@ class Toolbox:
         try:
             tool = self.tools.get(name)
             if tool is None:
-                raise NotFound(f"There is no tool named {name[:64]!r}; the tools are {', '.join(self.tools)}.")
+                raise NotFound(f"There is no tool named {name[:64]!r}; the tools are {', '.join(self.names)}.")
             given = arguments_of(arguments)
             checked = validate(tool, given)
             limit = min(tool.timeout_s, max(0.1, self.context.seconds_left()))

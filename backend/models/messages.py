@@ -159,14 +159,45 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelCalled:
+    """A call of the model has ended, with all that was put to it: for the trace alone, no client sees it live.
+
+    `finish` is the reason the provider gave, None when the call was broken off; `error` then says why. Times in
+    seconds, `started_at` since the epoch; `first_token_s` from the start to the first event, None if none came.
+    """
+
+    step: str
+    messages: tuple[Message, ...]
+    tools: tuple[str, ...]
+    """Names of the tools that were offered."""
+    text: str
+    reasoning: str
+    calls: tuple[ToolCall, ...]
+    started_at: float
+    seconds: float
+    first_token_s: float | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    finish: str | None = None
+    error: str | None = None
+    format: str | None = None
+    """Name of the JSON schema that was asked for, if any."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
-    """Ends every stream, exactly once. `detail` says why in words when a budget or limit ended the run."""
+    """Ends every stream, exactly once. `detail` says why in words when a budget or limit ended the run.
+
+    `checkpoint` is set when an agent stops for results of the caller's own tools (reason `tool_calls`): a JSON
+    object from which a later run goes on, see RunContext.checkpoint. It never leaves the server.
+    """
 
     reason: FinishReason
     detail: str | None = None
     model: str | None = None
     """The model that answered, when it differs from the one asked for."""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint: Mapping[str, Any] | None = None
 
 
 Event = (
@@ -179,5 +210,6 @@ Event = (
     | ToolFinished
     | Sources
     | Usage
+    | ModelCalled
     | Finished
 )

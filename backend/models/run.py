@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 DEFAULT_TENANT = "default"
 
@@ -30,6 +32,11 @@ class Budget:
     tool_calls: int = 20
     tokens: int = 100_000
 
+    def lowered(self, wanted: Mapping[str, float | None]) -> Budget:
+        """This budget with single limits lowered; what is not named or None stays, and nothing is ever raised."""
+        given = {name: value for name, value in wanted.items() if value is not None}
+        return Budget(**{f.name: min(getattr(self, f.name), given.get(f.name, float("inf"))) for f in fields(self)})
+
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
@@ -50,6 +57,10 @@ class RunContext:
     base_url: str = ""
     """Scheme and host as the caller sees this server, without a trailing slash."""
     fence: str = ""
+    checkpoint: Mapping[str, Any] | None = None
+    """What an earlier run left in Finished.checkpoint when it stopped for the caller's tools; the results of those
+    calls are the tool messages at the end of the conversation. Its key `agent` names the agent that wrote it; an
+    agent that never stops so can ignore it."""
 
     def seconds_left(self) -> float:
         """Wall time until the deadline; negative when past."""

@@ -63,6 +63,16 @@ class StreamOptionsIn(Wire):
     include_usage: bool | None = None
 
 
+class BudgetIn(Wire):
+    """Limits of one run; each can only be lower than the server's own. `seconds` is wall time."""
+
+    iterations: Annotated[int, Field(ge=1)] | None = None
+    plan_rounds: Annotated[int, Field(ge=1)] | None = None
+    seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    tool_calls: Annotated[int, Field(ge=0)] | None = None
+    tokens: Annotated[int, Field(ge=1)] | None = None
+
+
 class ChatCompletionRequest(Wire):
     """Body of POST /v1/chat/completions. `agent`, `session_id` and `budget` are Hearth's own."""
 
@@ -94,6 +104,7 @@ class ChatCompletionRequest(Wire):
     agent: Literal["auto", "chat", "react", "plan_execute"] | str | None = None
     session_id: Annotated[str, Field(max_length=128)] | None = None
     max_iterations: Annotated[int, Field(ge=1)] | None = None
+    budget: BudgetIn | None = None
 
 
 class EmbeddingRequest(Wire):

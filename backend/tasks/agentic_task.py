@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backend.core.agent import AgentFactory
+from backend.core.checkpoint import sources_from_json, sources_to_json
 from backend.core.citations import resolve_citations
-from backend.core.toolbox import ToolRegistry
+from backend.core.toolbox import Toolbox, ToolRegistry
+from backend.core.tracing import TracedProvider
 from backend.llm.port import Model
+from backend.models.errors import HearthError
 from backend.models.messages import Event, Finished, Message, Sources, TextDelta
 from backend.models.run import RunContext
+from backend.models.tools import ToolSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +25,43 @@ class AgenticTask:
     create_agent: AgentFactory
     model: Model
     registry: ToolRegistry
+    caller_tools: Sequence[ToolSpec] = ()
 
     async def run(self, messages: Sequence[Message], context: RunContext) -> AsyncGenerator[Event, None]:
-        """The agent's events; Sources (every `[n]` of the answer that points at a real source) before Finished."""
-        toolbox = self.registry.toolbox(context)
+        """The agent's events, with a ModelCalled after each call of the model; Sources (every `[n]` of the answer
+        that points at a real source) before Finished.
+
+        What a checkpoint holds of the sources is handed back to the toolbox, so that markers keep their numbers.
+        """
+        toolbox = self.registry.toolbox(context, caller=self.caller_tools)
+        if context.checkpoint is not None:
+            toolbox.sources.extend(sources_from_json(context.checkpoint["sources"]))
+        traced = TracedProvider(self.model.provider)
         answer: list[str] = []
-        agent = self.create_agent(self.model, toolbox)
-        async with aclosing(agent.run(messages, context)) as events:
-            async for event in events:
-                if isinstance(event, TextDelta):
-                    answer.append(event.text)
-                elif isinstance(event, Finished) and toolbox.sources:
-                    yield Sources(resolve_citations("".join(answer), toolbox.sources))
-                yield event
+        agent = self.create_agent(replace(self.model, provider=traced), toolbox)
+        try:
+            async with aclosing(agent.run(messages, context)) as events:
+                async for event in events:
+                    if traced.waiting:
+                        for call in traced.take():
+                            yield call
+                    if isinstance(event, TextDelta):
+                        answer.append(event.text)
+                    elif isinstance(event, Finished):
+                        if toolbox.sources:
+                            yield Sources(resolve_citations("".join(answer), toolbox.sources))
+                        event = _signed(event, agent.name, toolbox)
+                    yield event
+        except HearthError:
+            # The call that failed is what a reader of the trace looks for.
+            for call in traced.take():
+                yield call
+            raise
+
+
+def _signed(event: Finished, agent: str, toolbox: Toolbox) -> Finished:
+    """The event, its checkpoint (if any) completed by who wrote it and by what may be cited."""
+    if event.checkpoint is None:
+        return event
+    kept = {**event.checkpoint, "agent": agent, "sources": sources_to_json(toolbox.sources)}
+    return replace(event, checkpoint=kept)

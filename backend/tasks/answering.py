@@ -20,6 +20,7 @@ from backend.models.tools import ToolSpec
 from backend.storage.stores import Stores
 from backend.tasks.chat_task import ChatTask
 from backend.tasks.model_catalog import ModelCatalog, Resolved
+from backend.tasks.paused import Session, paused_run
 from backend.tasks.recording import Recorder
 from backend.tasks.smart_agent_task import SmartAgentTask
 from backend.utils.untrusted import new_fence
@@ -43,7 +44,8 @@ class Question:
     reasoning_effort: str | None = None
     session_id: str | None = None
     store: bool = True
-    max_iterations: int | None = None
+    budget: Mapping[str, float | None] = field(default_factory=dict)
+    """Limits of Budget by name; they only ever lower the server's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +55,6 @@ class Answer:
     context: RunContext
     model: str
     events: AsyncGenerator[Event, None]
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    id: str | None
-    exists: bool
-    history: tuple[Message, ...]
-    """Stored turns to put before the request's own messages."""
-    new: tuple[Message, ...]
-    """Messages of the request that are not stored yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +74,12 @@ class Answering:
         Raises ModelNotFound, NotFound (session), InvalidRequest, UpstreamUnreachable.
         """
         resolved = await self.catalog.resolve(question.model)
-        fixed = self._fixed_way(question, resolved)
-        session = await self._session(owner, question)
-        context = await self._context(owner, session.id, request_id, base_url, question.max_iterations)
+        paused = await paused_run(self.stores.runs, owner, question.messages) if question.agent != "chat" else None
+        fixed = paused.agent if paused is not None else self._fixed_way(question, resolved)
+        session = paused.session(question.store) if paused is not None else await self._session(owner, question)
+        context = await self._context(owner, session.id, request_id, base_url, question.budget)
+        if paused is not None:
+            context = replace(context, run_id=paused.run_id, checkpoint=paused.checkpoint)
         messages = (*session.history, *question.messages)
         events = self._task(question, resolved, fixed).run(messages, context)
         if session.id is not None:
@@ -97,7 +92,7 @@ class Answering:
     async def decide(self, owner: Owner, question: Question, request_id: str) -> Route:
         """The route a question would take; nothing is run or stored."""
         resolved = await self.catalog.resolve(question.model)
-        context = await self._context(owner, None, request_id, "", None)
+        context = await self._context(owner, None, request_id, "", {})
         task = self._task(question, resolved, self._fixed_way(question, resolved))
         if isinstance(task, ChatTask):
             return Route("chat", "chat", "The request is a plain completion.", 1.0)
@@ -109,23 +104,20 @@ class Answering:
         if asked not in (None, "chat") and asked not in self.agents:
             ways = ", ".join(["auto", "chat", *self.agents])
             raise InvalidRequest(f"There is no agent {str(asked)[:64]!r}: use one of {ways}.", param="agent")
-        wants_plain = bool(question.tools) or question.response_format is not None
-        if wants_plain and asked not in (None, "chat"):
-            raise UnsupportedParameter(
-                "A request with its own tools or a response_format is answered as a plain completion: leave out agent.",
-                param="agent",
-            )
-        if wants_plain:
+        if asked not in (None, "chat"):
+            _refuse_with_agent(question)
+        elif question.tools or question.response_format is not None:
             return "plain"
         if asked is None and question.agent is None and resolved.agent != "auto":
             return resolved.agent
         return asked
 
     def _task(self, question: Question, resolved: Resolved, fixed: str | None) -> ChatTask | SmartAgentTask:
+        agent_chooses = fixed not in (None, "plain", "chat")
         request = ChatRequest(
             model=resolved.info.id,
             messages=(),
-            tools=question.tools,
+            tools=() if agent_chooses and question.tool_choice == "none" else question.tools,
             tool_choice=question.tool_choice,
             parallel_tool_calls=question.parallel_tool_calls,
             sampling=question.sampling,
@@ -139,17 +131,21 @@ class Answering:
         return SmartAgentTask(self.router, self.registry, factories, model, request, fixed)
 
     async def _context(
-        self, owner: Owner, session_id: str | None, request_id: str, base_url: str, max_iterations: int | None
+        self,
+        owner: Owner,
+        session_id: str | None,
+        request_id: str,
+        base_url: str,
+        wanted: Mapping[str, float | None],
     ) -> RunContext:
         settings = self.settings
-        iterations = min(max_iterations or settings.max_agent_iterations, settings.max_agent_iterations)
         budget = Budget(
-            iterations=iterations,
+            iterations=settings.max_agent_iterations,
             plan_rounds=settings.max_plan_rounds,
             seconds=settings.agent_timeout,
             tool_calls=settings.max_tool_calls,
             tokens=settings.max_run_tokens,
-        )
+        ).lowered(wanted)
         return RunContext(
             owner=owner,
             run_id=f"run_{uuid.uuid4().hex}",
@@ -187,6 +183,20 @@ class Answering:
             return Session(session_id, True, (), fresh)
         tail = await self.stores.conversations.tail(owner, session_id, HISTORY_MESSAGES)
         return Session(session_id, True, from_stored(tail), _worth_storing(messages))
+
+
+def _refuse_with_agent(question: Question) -> None:
+    """What cannot be combined with an agent. Raises UnsupportedParameter."""
+    if question.response_format is not None:
+        raise UnsupportedParameter(
+            "A response_format is only kept by plain completions: leave out agent, or the response_format.",
+            param="response_format",
+        )
+    if question.tools and question.tool_choice not in ("auto", "none"):
+        raise UnsupportedParameter(
+            "With agent, the agent chooses among your tools and the server's: leave out tool_choice, or the agent.",
+            param="tool_choice",
+        )
 
 
 def split_at_last_turn(messages: Sequence[Message]) -> tuple[tuple[Message, ...], tuple[Message, ...]]:

@@ -40,7 +40,7 @@ class SmartAgentTask:
         if route.task == "chat":
             task = ChatTask(self.model.provider, self.request)
         else:
-            task = AgenticTask(self.agents[route.agent], self.model, self.registry)
+            task = AgenticTask(self.agents[route.agent], self.model, self.registry, self.request.tools)
         async with aclosing(task.run(messages, context)) as events:
             async for event in events:
                 yield event
