@@ -60,6 +60,7 @@ class Services:
     async def aclose(self) -> None:
         """Stop background work, then close what holds connections, processes and files."""
         await self.ingest.aclose()
+        await self.registry.aclose()
         for provider in self.providers.values():
             await provider.aclose()
         await self.embedder.aclose()
@@ -88,7 +89,8 @@ def build(settings: Settings) -> Services:
         raise SettingsError(
             f"LLM_PROVIDER={settings.llm_provider!r} is not allowed: use auto or one of {', '.join(providers)}."
         )
-    registry = ToolRegistry.discover(ToolServices(settings, worker, embedder, vectors, stores.documents))
+    tool_services = ToolServices(settings, worker, embedder, vectors, stores.documents, stores.artifacts)
+    registry = ToolRegistry.discover(tool_services)
     agents = discover_agents()
     catalog = ModelCatalog(providers, settings.llm_provider, settings.ollama_model)
     router = Router(embedder, {name: agent.when_to_use for name, agent in agents.items()})

@@ -13,7 +13,19 @@ from backend import __version__
 from backend.api.errors import add_error_handlers
 from backend.api.middleware import LOOPBACK_HOSTS, Edge
 from backend.api.openapi import describe
-from backend.api.routes import auth, chat, conversations, embeddings, files, health, models, page, runs, tools
+from backend.api.routes import (
+    artifacts,
+    auth,
+    chat,
+    conversations,
+    embeddings,
+    files,
+    health,
+    models,
+    page,
+    runs,
+    tools,
+)
 from backend.bootstrap import Services, build
 from backend.config.settings import Settings, load_settings
 
@@ -43,7 +55,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     )
     app.state.services = held
     add_error_handlers(app)
-    for resource in (auth, chat, conversations, embeddings, files, health, models, runs, tools, page):
+    for resource in (artifacts, auth, chat, conversations, embeddings, files, health, models, runs, tools, page):
         app.include_router(resource.router)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
     app.router.default = page.Fallback(app.router.default)

@@ -152,6 +152,10 @@ class Settings(BaseSettings):
         return self.data_dir / "runs"
 
     @property
+    def artifacts_dir(self) -> Path:
+        return self.data_dir / "artifacts"
+
+    @property
     def log_path(self) -> Path:
         return self.log_file or self.data_dir / "logs" / "app.log"
 

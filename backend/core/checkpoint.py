@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from backend.models.errors import StorageFailed
 from backend.models.messages import Image, Message, Role, ToolCall
-from backend.models.tools import Source, ToolResult
+from backend.models.tools import FileLink, Source, ToolResult
 
 _CALL_ID = re.compile(r"call_([0-9a-f]{32})_[0-9]{1,4}")
 
@@ -49,11 +49,13 @@ def result_to_json(result: ToolResult) -> dict[str, Any]:
         "data": result.data,
         "sources": sources_to_json(result.sources),
         "error": result.error,
+        "files": [asdict(link) for link in result.files],
     }
 
 
 def result_from_json(value: Mapping[str, Any]) -> ToolResult:
-    return ToolResult(value["text"], value["data"], sources_from_json(value["sources"]), value["error"])
+    files = tuple(FileLink(**item) for item in value.get("files", ()))
+    return ToolResult(value["text"], value["data"], sources_from_json(value["sources"]), value["error"], files)
 
 
 def sources_to_json(sources: Sequence[Source]) -> list[dict[str, Any]]:

@@ -109,6 +109,10 @@ class ToolRegistry:
         tools = {n: t for n, t in self.tools.items() if n not in theirs and (allowed is None or n in allowed)}
         return Toolbox(tools, context, self.schema, caller=theirs)
 
+    async def aclose(self) -> None:
+        """Let every tool go of its connections and processes."""
+        await asyncio.gather(*(tool.aclose() for tool in self.tools.values()))
+
     def schema(self, name: str) -> dict[str, Any]:
         """The JSON schema of a tool's arguments; made once, as making it costs a millisecond."""
         if name not in self._schemas:

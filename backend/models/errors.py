@@ -12,6 +12,7 @@ HearthError
   UnsupportedFile 415
   TooManyRequests 429
   ToolUnavailable 503
+  ServiceFailed 502           an outside service that a tool needs
   StorageFailed 503           the disk refused; StorageFull 507
   UpstreamError 502           the model's server failed
     UpstreamUnreachable 503, UpstreamBusy 503, UpstreamTimeout 504, UpstreamCut 502, ModelFault 502
@@ -112,6 +113,14 @@ class ToolUnavailable(HearthError):
     status = 503
     type = "service_unavailable"
     default_code = "tool_unavailable"
+
+
+class ServiceFailed(HearthError):
+    """An outside service that a tool needs (search, weather, Wikipedia) failed; becomes the tool's error."""
+
+    status = 502
+    type = "server_error"
+    default_code = "service_failed"
 
 
 class StorageFailed(HearthError):

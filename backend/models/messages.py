@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from backend.models.tools import Citation, ToolResult
+from backend.models.tools import Citation, FileLink, ToolResult
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
@@ -137,6 +137,7 @@ class ToolFinished:
     seconds: float
     error: str | None = None
     data: Any = None
+    files: tuple[FileLink, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

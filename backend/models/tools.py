@@ -40,18 +40,30 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class FileLink:
+    """A file that a tool made and the server keeps for its owner. `url` is a path of this server."""
+
+    id: str
+    name: str
+    content_type: str
+    size: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolResult:
     """What a tool gives back.
 
     `text` is for the model and for people, without the passages of `sources`: the toolbox numbers and
     appends those. `data` is the same result for programs (JSON values only). `error` is set when the
-    tool failed; `text` may then be empty.
+    tool failed; `text` may then be empty. `files` are charts and the like, already stored for the owner.
     """
 
     text: str
     data: Any = None
     sources: tuple[Source, ...] = ()
     error: str | None = None
+    files: tuple[FileLink, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from backend.storage.artifact_store import ArtifactStore
 from backend.storage.conversation_store import ConversationStore
 from backend.storage.document_store import DocumentStore
 from backend.storage.run_store import RunStore
@@ -20,5 +21,6 @@ class Stores:
     conversations: ConversationStore
     documents: DocumentStore
     runs: RunStore
+    artifacts: ArtifactStore
     damaged: Callable[[], list[str]]
     aclose: Callable[[], Awaitable[None]]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from backend.config.settings import Settings
     from backend.embeddings.port import Embedder
+    from backend.storage.artifact_store import ArtifactStore
     from backend.storage.document_store import DocumentStore
     from backend.vector_store.port import VectorStore
     from backend.workers.port import Worker
@@ -32,6 +33,7 @@ class ToolServices:
     embedder: Embedder
     vectors: VectorStore
     documents: DocumentStore
+    artifacts: ArtifactStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,14 @@ class Tool(Protocol):
     timeout_s: float
     untrusted: bool
     """True when the result carries text that neither the user nor this server wrote (documents, web)."""
+    outbound: bool
+    """True when a call sends something off this machine, such as a search query."""
+    needs_confirmation: bool
+    """True when a call changes something elsewhere, or sends free text to a place nobody has vetted."""
+
+    def addresses(self, arguments: Any) -> Sequence[str]:
+        """URLs the model itself wrote into the arguments and the tool would visit; empty for nearly every tool."""
+        ...
 
     async def run(self, arguments: Any, context: RunContext) -> ToolResult:
         """Do it. `arguments` is an instance of Args, already validated. Failing is raising anything or `error`."""
@@ -64,6 +74,8 @@ class Tool(Protocol):
         """What this tool would be called with for a query, judged without a language model; empty if nothing."""
         ...
 
+    async def aclose(self) -> None: ...
+
 
 class BaseTool:
     """Defaults for the optional parts of a tool."""
@@ -72,6 +84,14 @@ class BaseTool:
     description: str = ""
     timeout_s: float = 30.0
     untrusted: bool = False
+    outbound: bool = False
+    needs_confirmation: bool = False
+
+    def addresses(self, arguments: Any) -> Sequence[str]:
+        return ()
+
+    async def aclose(self) -> None:
+        """Let go of connections and processes; called once when the server stops."""
 
     def propose(self, query: str, context: RunContext) -> Sequence[Proposal]:
         return ()

@@ -18,6 +18,7 @@ from backend.models.documents import Document, PageText
 from backend.models.errors import Conflict, InvalidRequest, NotAllowed, NotFound, TooLarge
 from backend.models.messages import Message
 from backend.models.run import SERVER, Owner
+from backend.storage.artifact_store import MAX_ARTIFACT_BYTES, MAX_OWNER_BYTES, Artifact
 from backend.storage.stores import Stores
 from backend.utils.ids import is_safe_id, new_id
 from backend.utils.names import check_username, clean_filename, clean_title, fold_username
@@ -35,6 +36,7 @@ def fake_stores(folder: Path) -> Stores:
         conversations=FakeConversations(),
         documents=FakeDocuments(folder),
         runs=FakeRuns(),
+        artifacts=FakeArtifacts(),
         damaged=list,
         aclose=aclose,
     )
@@ -374,3 +376,29 @@ class FakeRuns:
         mine.sort(key=lambda trace: trace.get("created_at", 0), reverse=True)
         shown = [{name: value for name, value in trace.items() if name != "steps"} for trace in mine]
         return _page(shown, page, limit), len(mine)
+
+
+class FakeArtifacts:
+    def __init__(self) -> None:
+        self.kept: dict[tuple[Owner, str], tuple[Artifact, bytes]] = {}
+
+    async def save(self, owner: Owner, run_id: str, name: str, content_type: str, data: bytes) -> Artifact:
+        if len(data) > MAX_ARTIFACT_BYTES:
+            raise TooLarge("The file is too large and was not kept: make it smaller.")
+        made = Artifact(new_id(), run_id, name[:200], content_type, len(data), time.time())
+        self.kept[owner, made.id] = (made, data)
+        mine = [each for (whose, _), (each, _) in self.kept.items() if whose == owner]
+        while sum(each.size for each in mine) > MAX_OWNER_BYTES:
+            del self.kept[owner, mine.pop(0).id]
+        return made
+
+    async def get(self, owner: Owner, artifact_id: str) -> tuple[Artifact, bytes]:
+        if (owner, artifact_id) not in self.kept:
+            raise _missing("file")
+        return self.kept[owner, artifact_id]
+
+    async def delete_of_run(self, owner: Owner, run_id: str) -> int:
+        mine = [key for key, (each, _) in self.kept.items() if key[0] == owner and each.run_id == run_id]
+        for key in mine:
+            del self.kept[key]
+        return len(mine)

@@ -19,7 +19,7 @@ from backend.tools.rag_retriever import MIN_OVERLAP, Arguments, RagRetriever, cr
 from backend.vector_store.faiss import FaissVectorStore
 from backend.vector_store.port import VectorStore
 from tests.fakes.embedder import HashEmbedder
-from tests.fakes.stores import FakeDocuments
+from tests.fakes.stores import FakeArtifacts, FakeDocuments
 from tests.fakes.vector_store import InMemoryVectorStore
 from tests.fakes.worker import InlineWorker
 
@@ -38,7 +38,9 @@ class Desk:
         self.vectors = vectors
         self.embedder = HashEmbedder()
         self.tool = create(
-            ToolServices(Settings(_env_file=None), InlineWorker(), self.embedder, vectors, self.documents)
+            ToolServices(
+                Settings(_env_file=None), InlineWorker(), self.embedder, vectors, self.documents, FakeArtifacts()
+            )
         )
 
     async def put(

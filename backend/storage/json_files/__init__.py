@@ -10,6 +10,7 @@ from pathlib import Path
 
 from backend.config.settings import Settings
 from backend.models.errors import SettingsError, StorageFailed
+from backend.storage.json_files.artifacts import JsonArtifactStore
 from backend.storage.json_files.atomic import ensure_folder, sweep_temporaries
 from backend.storage.json_files.conversations import JsonConversationStore
 from backend.storage.json_files.damages import Damages, is_set_aside
@@ -38,6 +39,7 @@ def create(settings: Settings) -> Stores:
         "conversations": settings.conversations_dir,
         "uploads": settings.uploads_dir,
         "runs": settings.runs_dir,
+        "artifacts": settings.artifacts_dir,
     }
     try:
         _make_private(settings.data_dir)
@@ -48,6 +50,7 @@ def create(settings: Settings) -> Stores:
             "conversations": Area(roots["conversations"], "conversation"),
             "uploads": Area(roots["uploads"], "document"),
             "runs": Area(roots["runs"], "run"),
+            "artifacts": Area(roots["artifacts"], "file"),
         }
         _clear_up([roots["users"], roots["sessions"]], list(areas.values()), damages)
         for _, folder in areas["uploads"].owners():
@@ -70,6 +73,7 @@ def create(settings: Settings) -> Stores:
         conversations=JsonConversationStore(areas["conversations"], disk, damages),
         documents=JsonDocumentStore(areas["uploads"], disk, damages),
         runs=JsonRunStore(areas["runs"], disk, damages),
+        artifacts=JsonArtifactStore(areas["artifacts"], disk, damages),
         damaged=damages.listing,
         aclose=aclose,
     )
