@@ -7,6 +7,7 @@ import logging
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from backend.config.secrets_file import signing_key
@@ -22,16 +23,22 @@ from backend.storage.stores import Stores
 from backend.tasks.answering import Answering
 from backend.tasks.embedding_task import EmbeddingTask
 from backend.tasks.ingest_task import IngestTask
+from backend.tasks.live_runs import LiveRuns
 from backend.tasks.model_catalog import ModelCatalog
+from backend.tasks.runs import Runs
 from backend.tasks.sign_in import SignIn
+from backend.tasks.table_import import TableImport
 from backend.tools.port import ToolServices
 from backend.vector_store.port import VectorStore
 from backend.workers.port import Worker
+from backend.workers.sandbox_port import Sandbox
 
 log = logging.getLogger("hearth.bootstrap")
 
 STORAGE_ENGINE = "json_files"
 DEFAULT_EMBEDDER = "minilm"
+SANDBOX_TOOL = "python_code"
+"""What is withdrawn when the self-test of the sandbox finds nothing that holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +51,13 @@ class Services:
     embedder: Embedder
     vectors: VectorStore
     worker: Worker
+    sandbox: Sandbox
     catalog: ModelCatalog
     registry: ToolRegistry
     agents: Mapping[str, AgentEntry]
     router: Router
     answering: Answering
+    runs: Runs
     ingest: IngestTask
     embedding: EmbeddingTask
     sign_in: SignIn
@@ -56,6 +65,7 @@ class Services:
     async def start(self) -> None:
         """Take up what an earlier process left half done."""
         await self.ingest.resume()
+        self.sandbox.prepare(partial(self.registry.withdraw, SANDBOX_TOOL))
 
     async def aclose(self) -> None:
         """Stop background work, then close what holds connections, processes and files."""
@@ -66,6 +76,7 @@ class Services:
         await self.embedder.aclose()
         await self.vectors.aclose()
         await self.worker.aclose()
+        await self.sandbox.aclose()
         await self.stores.aclose()
 
 
@@ -84,16 +95,20 @@ def build(settings: Settings) -> Services:
     embedder = create_embedder(settings)
     vectors: VectorStore = _module("vector_store", settings.vector_db_type).create(settings)
     worker: Worker = _module("workers", "process").create(settings)
+    sandbox: Sandbox = _module("workers", "sandbox").create(settings)
     providers = discover_providers(ModelServices(settings, embedder))
     if settings.llm_provider not in ("auto", *providers):
         raise SettingsError(
             f"LLM_PROVIDER={settings.llm_provider!r} is not allowed: use auto or one of {', '.join(providers)}."
         )
-    tool_services = ToolServices(settings, worker, embedder, vectors, stores.documents, stores.artifacts)
+    tool_services = ToolServices(
+        settings, worker, embedder, vectors, stores.documents, stores.artifacts, stores.tables, stores.users, sandbox
+    )
     registry = ToolRegistry.discover(tool_services)
     agents = discover_agents()
     catalog = ModelCatalog(providers, settings.llm_provider, settings.ollama_model)
     router = Router(embedder, {name: agent.when_to_use for name, agent in agents.items()})
+    live = LiveRuns()
     return Services(
         settings=settings,
         stores=stores,
@@ -101,12 +116,22 @@ def build(settings: Settings) -> Services:
         embedder=embedder,
         vectors=vectors,
         worker=worker,
+        sandbox=sandbox,
         catalog=catalog,
         registry=registry,
         agents=agents,
         router=router,
-        answering=Answering(settings, stores, catalog, router, registry, agents),
-        ingest=IngestTask(settings, stores.documents, vectors, embedder, worker, discover_loaders()),
+        answering=Answering(settings, stores, catalog, router, registry, agents, live),
+        runs=Runs(stores, live),
+        ingest=IngestTask(
+            settings,
+            stores.documents,
+            vectors,
+            embedder,
+            worker,
+            discover_loaders(),
+            TableImport(settings, stores.tables, worker),
+        ),
         embedding=EmbeddingTask(embedder),
         sign_in=SignIn(stores, signing_key(settings), settings.jwt_expiration_hours),
     )

@@ -1,34 +1,16 @@
 // One answer on the page: way, thinking, steps as they happen, Markdown, sources, actions. Redraws only what changed.
 
+import { fileShelf } from "./artifacts.js";
 import { copyText, h, icon, iconButton } from "./dom.js";
-import { brief, count, duration } from "./format.js";
+import { filesOf } from "./files.js";
+import { brief, duration } from "./format.js";
 import { healTail, hostOf, renderBlocks, safeHref, sanitise } from "./markdown.js";
+import { runPath } from "./trace.js";
+import { StepList, routeFacts, stepsTitle, toolName, unconfirmed, wayTitle } from "./steps.js";
 
-const WAYS = { chat: "Plain chat", react: "Step by step", plan_execute: "Planned" };
-
-/** Friendlier titles for well-known tools; any other tool shows its own name. */
-const TOOL_TITLES = {
-  rag_retrieval: "Search your documents",
-  math_calc: "Calculate",
-  data_analysis: "Analyse data",
-  python_code: "Run Python",
-  web_search: "Search the web",
-  wikipedia: "Look up Wikipedia",
-  weather: "Check the weather",
-  sql_query: "Query a database",
-};
-
-const STATUS = { planned: "planned", running: "running", completed: "done", failed: "failed", cancelled: "stopped" };
-
-export function toolTitle(name) {
-  const known = Object.hasOwn(TOOL_TITLES, name) ? TOOL_TITLES[name] : null;
-  return known ?? (String(name ?? "tool").replace(/[_-]+/g, " ").trim() || "tool");
-}
-
-/** `actions`: `onCite(citation)`, `onRegenerate()`, `onShow(index)`. */
+/** `actions`: `onCite(citation)`, `onRegenerate()`, `onAllow(names)`, `onShow(index)`, and `artifacts` to fetch files. */
 export class AnswerView {
   #blocks = [];
-  #steps = new Map();
 
   constructor(answer, exchange, actions) {
     this.answer = answer;
@@ -39,18 +21,20 @@ export class AnswerView {
     this.thinkingTitle = h("span", {}, "Thinking");
     this.thought = fold("thought", "thought", this.thinkingTitle, this.thinking);
     this.stepsTitle = h("span", {}, "Steps");
-    this.stepList = h("ol", { class: "step-list" });
-    this.steps = fold("steps", "tool", this.stepsTitle, this.stepList);
+    this.stepList = new StepList(actions.artifacts);
+    this.steps = fold("steps", "tool", this.stepsTitle, this.stepList.element);
     this.waiting = h("div", { class: "waiting", role: "status" }, h("span"), h("span"), h("span"), h("b", { class: "sr-only" }, "Working"));
     this.content = h("div", { class: "md", "aria-live": "polite", "aria-busy": "true" });
-    this.problem = h("div", { class: "problem", role: "alert", hidden: true });
+    this.problem = h("div", { class: "problem", hidden: true });
+    this.consent = h("div", { class: "consent", role: "status", hidden: true });
+    this.files = h("section", { class: "answer-files", "aria-label": "Files", hidden: true });
     this.sources = h("section", { class: "sources", "aria-label": "Sources", hidden: true });
     this.foot = h("div", { class: "answer-foot" });
     this.element = h(
       "article",
       { class: "answer", "aria-label": "Answer" },
       h("div", { class: "answer-mark", "aria-hidden": "true" }, icon("logo", "logo")),
-      h("div", { class: "answer-body" }, this.way, this.thought, this.steps, this.content, this.waiting, this.problem, this.sources, this.foot),
+      h("div", { class: "answer-body" }, this.way, this.thought, this.steps, this.content, this.waiting, this.problem, this.consent, this.files, this.sources, this.foot),
     );
     this.element.addEventListener("click", (event) => this.#click(event));
     this.update();
@@ -70,6 +54,8 @@ export class AnswerView {
     this.content.setAttribute("aria-busy", String(this.running));
     this.element.classList.toggle("is-running", this.running);
     this.#drawProblem();
+    this.#drawConsent();
+    this.#drawFiles();
     this.#drawSources();
     this.#drawFoot();
   }
@@ -78,11 +64,17 @@ export class AnswerView {
     const { route } = this.answer;
     this.way.hidden = !route;
     if (!route) return;
-    const name = Object.hasOwn(WAYS, route.agent) ? WAYS[route.agent] : route.agent;
-    this.way.replaceChildren(icon("way"), h("b", {}, name), route.reason ? h("span", {}, route.reason) : "");
-    const sure = Number.isFinite(route.confidence) ? `${Math.round(route.confidence * 100)} % sure` : "";
-    const took = Number.isFinite(route.seconds) && route.seconds > 0 ? `decided in ${duration(route.seconds * 1000)}` : "";
-    this.way.title = [route.reason, sure, took].filter(Boolean).join(" · ");
+    const facts = routeFacts(route);
+    const key = JSON.stringify(route);
+    if (this.way.dataset.key === key) return;
+    this.way.dataset.key = key;
+    this.way.title = [route.reason, facts].filter(Boolean).join(" · ");
+    this.way.replaceChildren(
+      icon("way"),
+      h("b", {}, wayTitle(route.agent)),
+      h("span", { class: "way-reason" }, route.reason ?? ""),
+      facts ? h("span", { class: "way-facts" }, facts) : "",
+    );
   }
 
   #drawThinking() {
@@ -97,20 +89,10 @@ export class AnswerView {
     const { steps } = this.answer;
     this.steps.hidden = steps.length === 0;
     if (!steps.length) return;
-    const running = steps.find((step) => step.status === "running");
-    const failed = steps.filter((step) => step.status === "failed").length;
-    const spent = steps.reduce((sum, step) => sum + (step.duration_ms ?? 0), 0);
-    this.stepsTitle.textContent = running
-      ? `${toolTitle(running.name)} …`
-      : [count(steps.length, "step"), spent ? duration(spent) : "", failed ? `${failed} failed` : ""].filter(Boolean).join(" · ");
-    this.steps.classList.toggle("is-busy", Boolean(running));
-    if (!this.steps.dataset.touched) this.steps.open = this.running && !this.answer.content;
-    steps.forEach((step, index) => {
-      let view = this.#steps.get(step.id);
-      if (!view) this.#steps.set(step.id, (view = new StepView()));
-      if (this.stepList.children[index] !== view.element) this.stepList.insertBefore(view.element, this.stepList.children[index] ?? null);
-      view.update(step);
-    });
+    this.stepsTitle.textContent = stepsTitle(steps);
+    this.steps.classList.toggle("is-busy", steps.some((step) => step.status === "running"));
+    if (!this.steps.dataset.touched) this.steps.open = !this.answer.content;
+    this.stepList.update(steps);
   }
 
   #drawContent() {
@@ -136,9 +118,27 @@ export class AnswerView {
     this.problem.hidden = !note;
     if (!note || this.problem.dataset.note === note) return;
     this.problem.dataset.note = note;
+    this.problem.setAttribute("role", status === "failed" ? "alert" : "status");
     this.problem.classList.toggle("is-bad", status === "failed");
     const again = h("button", { type: "button", class: "text-button", onclick: () => this.actions.onRegenerate() }, "Try again");
     this.problem.replaceChildren(icon(status === "failed" ? "warn" : "stop"), h("span", {}, note), status === "failed" ? again : "");
+  }
+
+  /** A tool that runs only with the user's leave was wanted: what for, and a way to give it. */
+  #drawConsent() {
+    const asked = this.running ? [] : unconfirmed(this.answer.steps);
+    this.consent.hidden = !asked.length;
+    if (!asked.length || this.consent.childElementCount) return;
+    const allow = h("button", { type: "button", class: "secondary", onclick: () => this.actions.onAllow(asked.map((each) => each.name)) }, "Allow and try again");
+    const rows = asked.map((each) => h("li", {}, h("b", {}, toolName(each.name)), h("span", {}, brief(each.arguments, 200))));
+    const text = asked.length > 1 ? "These tools run only if you allow them." : "This tool runs only if you allow it.";
+    this.consent.append(icon("hand"), h("div", {}, h("p", {}, text), h("ul", {}, ...rows), h("p", { class: "consent-note" }, "This holds for one answer only.")), allow);
+  }
+
+  #drawFiles() {
+    const files = this.running ? [] : filesOf(...this.answer.steps);
+    this.files.hidden = !files.length;
+    if (files.length && !this.files.childElementCount) this.files.append(fileShelf(files, this.actions.artifacts));
   }
 
   #drawSources() {
@@ -154,7 +154,7 @@ export class AnswerView {
   #drawFoot() {
     this.foot.hidden = this.running;
     const { exchange } = this;
-    const key = `${this.answer.status} ${exchange.shown} ${exchange.answers.length}`;
+    const key = `${this.answer.status} ${exchange.shown} ${exchange.answers.length} ${this.answer.runId}`;
     if (this.running || this.foot.dataset.key === key) return;
     this.foot.dataset.key = key;
     const copy = iconButton("copy", "Copy the answer", () => copyText(this.answer.content, copy), { class: "icon-button copy" });
@@ -163,6 +163,7 @@ export class AnswerView {
     this.foot.replaceChildren(
       this.answer.content ? copy : "",
       iconButton("redo", "Ask again", () => this.actions.onRegenerate(), { class: "icon-button regenerate" }),
+      this.answer.runId && hasTrace(this.answer) ? traceLink(this.answer.runId) : "",
       exchange.answers.length > 1 ? this.#pager() : "",
       facts ? h("span", { class: "answer-facts" }, facts) : "",
     );
@@ -192,44 +193,17 @@ export class AnswerView {
   }
 }
 
-/** One tool call: what went in, what came out. */
-class StepView {
-  constructor() {
-    this.state = h("span", { class: "step-state" });
-    this.title = h("span", { class: "step-title" });
-    this.brief = h("span", { class: "step-brief" });
-    this.time = h("span", { class: "step-time" });
-    this.detail = h("div", { class: "step-detail" });
-    this.element = h(
-      "li",
-      { class: "step" },
-      h("details", {}, h("summary", {}, this.state, this.title, this.brief, this.time), this.detail),
-    );
-  }
-
-  update(step) {
-    const key = JSON.stringify(step);
-    if (this.key === key) return;
-    this.key = key;
-    const word = STATUS[step.status] ?? step.status;
-    this.element.dataset.status = step.status;
-    const mark = { completed: "check", failed: "close", cancelled: "stop" }[step.status];
-    this.state.replaceChildren(mark ? icon(mark) : h("span", { class: "dot" }), h("span", { class: "sr-only" }, word));
-    this.title.textContent = toolTitle(step.name);
-    this.brief.textContent = step.purpose && step.status === "planned" ? step.purpose : brief(step.arguments);
-    this.time.textContent = step.duration_ms === null || step.duration_ms === undefined ? word : duration(step.duration_ms);
-    const part = (label, text, bad) => [h("h4", {}, label), h("pre", { class: bad ? "bad" : "", tabindex: "0" }, text)];
-    this.detail.replaceChildren(
-      h("p", { class: "step-name" }, h("code", {}, String(step.name ?? ""))),
-      ...(step.purpose ? [h("p", {}, step.purpose)] : []),
-      ...part("Input", JSON.stringify(step.arguments ?? {}, null, 2)),
-      ...(step.output_preview ? part("Output", step.output_preview) : []),
-      ...(step.error ? part("Error", step.error, true) : []),
-    );
-  }
+/** Plain answers leave no trace: there is nothing in them but the answer. */
+function hasTrace(answer) {
+  return answer.steps.length > 0 || answer.route?.task === "agentic";
 }
 
-function fold(name, mark, title, body) {
+function traceLink(runId) {
+  return h("a", { class: "trace-link", href: runPath(runId), "data-run": runId, title: "How this answer came about" }, icon("runs"), "Trace");
+}
+
+/** Something that opens: `body` under a line with an icon. Hidden until there is something in it. */
+export function fold(name, mark, title, body) {
   const element = h(
     "details",
     { class: `fold ${name}`, hidden: true },
@@ -240,7 +214,7 @@ function fold(name, mark, title, body) {
 }
 
 /** A source as a card: a document's opens the passage, a web page's opens the page. */
-function sourceCard(citation, open) {
+export function sourceCard(citation, open) {
   const web = citation.kind === "web";
   const name = web ? citation.title || hostOf(citation.url) : citation.filename || citation.title || "Document";
   const where = web ? hostOf(citation.url) : citation.page ? `page ${citation.page}` : "";

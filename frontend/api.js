@@ -101,6 +101,42 @@ export class Api {
     return (await this.#send("GET", path)).blob();
   }
 
+  runs({ page = 1, limit = 25 } = {}, signal = undefined) {
+    return this.#json("GET", `/api/runs?${new URLSearchParams({ page, limit })}`, { signal });
+  }
+
+  run(id, signal) {
+    return this.#json("GET", `/api/runs/${encodeURIComponent(id)}`, { signal });
+  }
+
+  cancelRun(id) {
+    return this.#send("POST", `/api/runs/${encodeURIComponent(id)}/cancel`);
+  }
+
+  /** What happens in a run, from behind event number `after` until it is over. Fetched, not an EventSource: that sends no token. */
+  async *runEvents(id, after, signal) {
+    const response = await this.#send("GET", `/api/runs/${encodeURIComponent(id)}/events?after=${after}`, { signal });
+    for await (const { data } of readEvents(response.body)) {
+      if (data === "[DONE]") return;
+      yield JSON.parse(data);
+    }
+  }
+
+  async tools() {
+    const { tools } = await this.#json("GET", "/api/tools");
+    return Array.isArray(tools) ? tools : [];
+  }
+
+  /** The tools that may not run for this user, by name; all others may. */
+  saveTools(disabled) {
+    return this.#send("PUT", "/api/tools/settings", { body: { disabled_tools: disabled } });
+  }
+
+  /** A file that a tool made. */
+  async artifact(id) {
+    return (await this.#send("GET", `/api/artifacts/${encodeURIComponent(id)}`)).blob();
+  }
+
   documents({ page = 1, limit = 100 } = {}) {
     return this.#json("GET", `/api/files/documents?${new URLSearchParams({ page, limit })}`);
   }

@@ -1,22 +1,29 @@
-// Start, sign-in, views and the life of a request. Everything the page knows is in `state`.
+// Start, who is signed in, and which view is on the page. Everything the page knows is in `state`.
 
 import { Api } from "./api.js";
+import { Artifacts } from "./artifacts.js";
 import { Asking } from "./asking.js";
 import { Composer } from "./composer.js";
 import { Documents } from "./documents.js";
 import { announce, byId, toast } from "./dom.js";
+import { wireDrop } from "./drop.js";
 import { HealthWatch } from "./health.js";
 import { Panel } from "./panel.js";
+import { Runs } from "./runs.js";
+import { sidebarCovers, uncover, wireShell } from "./shell.js";
 import { Sidebar } from "./sidebar.js";
-import { createState, fromStored, newSession } from "./state.js";
+import { SignIn } from "./signin.js";
+import { createState, fromStored, newSession, parseConversationHash } from "./state.js";
 import { Thread } from "./thread.js";
+import { Tools } from "./tools.js";
+import { parseRunHash } from "./trace.js";
 import { DocumentReader, parseViewerPath, viewerPath } from "./viewer.js";
-
-const narrow = matchMedia("(max-width: 860px)");
 
 const state = createState();
 /** Sessions with a running answer that the reader has left, by id. */
 const background = new Map();
+/** Whether there is a page of this app behind the present one. */
+let visited = false;
 let api;
 let thread;
 let composer;
@@ -24,18 +31,28 @@ let sidebar;
 let documents;
 let panel;
 let viewer;
+let runs;
 let asking;
 let health;
+let signin;
+let tools;
+let artifacts;
 
 // ---- start -------------------------------------------------------------------------------------
 
 async function start() {
   restoreChoices();
-  api = new Api({ base: await backendAddress(), storage: sessionStorage, onSignedOut: () => showSignIn("Your session has ended. Sign in again; what you typed is kept.") });
-  panel = new Panel(() => byId("documents-open").setAttribute("aria-expanded", String(panel.kind === "documents")));
+  api = new Api({ base: await backendAddress(), storage: sessionStorage, onSignedOut: () => signin.show("Your session has ended. Sign in again; what you typed is kept.") });
+  signin = new SignIn(api, enter);
+  artifacts = new Artifacts(api);
+  panel = new Panel(() => {
+    for (const kind of ["documents", "tools"]) byId(`${kind}-open`).setAttribute("aria-expanded", String(panel.kind === kind));
+  });
   thread = new Thread(state, {
+    artifacts,
     onCite: openSource,
     onRegenerate: (exchange) => asking.again(exchange),
+    onAllow: (exchange, names) => asking.again(exchange, names),
     onSuggest: (text) => {
       composer.text = text;
       composer.field.focus();
@@ -52,17 +69,19 @@ async function start() {
       if (thread.root.classList.contains("is-empty")) thread.draw();
     },
   });
+  tools = new Tools(state, api, panel);
   viewer = new DocumentReader(api, {
     onClose: () => (history.state?.fromChat ? history.back() : go("/")),
     onPage: (fileId, page) => history.replaceState(history.state, "", viewerPath(fileId, page)),
   });
   byId("viewer").replaceChildren(viewer.element);
+  runs = new Runs(api, { artifacts, onCite: openSource, onBack: leaveTrace, onTitle: title });
   asking = new Asking(state, api, askingHooks);
-  health = new HealthWatch(state, api, () => api.signedIn && Promise.all([sidebar.load(), documents.load(), loadModels()]));
+  health = new HealthWatch(state, api, () => api.signedIn && Promise.all([sidebar.load(), documents.load(), tools.load(), loadModels()]));
   wire();
   health.check();
   if (api.signedIn) await enter();
-  else showSignIn();
+  else signin.show();
 }
 
 /** The page may be served apart from its server; then a small file names the server. */
@@ -87,14 +106,7 @@ function restoreChoices() {
 }
 
 function wire() {
-  byId("signin-form").addEventListener("submit", signIn);
-  byId("password-toggle").addEventListener("click", (event) => {
-    const field = byId("password");
-    const show = field.type === "password";
-    field.type = show ? "text" : "password";
-    event.currentTarget.textContent = show ? "Hide" : "Show";
-    event.currentTarget.setAttribute("aria-pressed", String(show));
-  });
+  wireShell();
   for (const id of ["new-chat", "topbar-new", "brand"]) {
     byId(id).addEventListener("click", (event) => {
       event.preventDefault();
@@ -103,36 +115,39 @@ function wire() {
   }
   byId("documents-open").addEventListener("click", () => {
     if (panel.kind === "documents") return panel.close();
-    if (narrow.matches) showSidebar(false);
+    uncover();
     return documents.open();
   });
   byId("signout").addEventListener("click", signOut);
-  byId("theme-toggle").addEventListener("click", toggleTheme);
-  byId("sidebar-open").addEventListener("click", () => showSidebar(narrow.matches ? true : document.body.dataset.sidebar === "closed"));
-  byId("sidebar-close").addEventListener("click", () => showSidebar(false));
-  byId("scrim").addEventListener("click", () => showSidebar(false));
   byId("skip").addEventListener("click", (event) => {
     event.preventDefault();
-    composer.field.focus();
+    (byId("chat").hidden ? byId(document.body.dataset.part) : composer.field).focus();
   });
-  narrow.addEventListener("change", () => showSidebar(!narrow.matches));
-  showSidebar(!narrow.matches);
-  addEventListener("popstate", route);
+  addEventListener("popstate", () => {
+    visited = true;
+    route();
+  });
   addEventListener("keydown", escape);
   document.addEventListener("click", followInside);
-  wireDrop();
+  wireDrop(() => document.body.dataset.view === "main", (files) => documents.add(files));
 }
 
 function escape(event) {
   if (event.key !== "Escape" || byId("dialog").open) return;
-  if (narrow.matches && document.body.dataset.sidebar === "open") showSidebar(false);
+  if (sidebarCovers()) uncover();
   else if (panel.kind) panel.close();
 }
 
-/** Links of answers to this server's documents open in the reader, without leaving the page. */
+/** Links to this app's own places, and of answers to this server's documents, open without leaving the page. */
 function followInside(event) {
-  const link = event.target.closest?.(".md a[href]");
-  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  const link = event.target.closest?.("a[href]");
+  if (!link || event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  if (link.getAttribute("href").startsWith("/#/")) {
+    event.preventDefault();
+    go(link.getAttribute("href"));
+    return;
+  }
+  if (!link.closest(".md")) return;
   const url = new URL(link.href, location.href);
   if (url.origin !== location.origin && url.origin !== api.base) return;
   const place = parseViewerPath(url.pathname, url.hash);
@@ -141,60 +156,7 @@ function followInside(event) {
   openSource({ file_id: place.fileId, page: place.page });
 }
 
-function wireDrop() {
-  const drop = byId("drop");
-  let depth = 0;
-  const hasFiles = (event) => event.dataTransfer?.types.includes("Files") && document.body.dataset.view === "main";
-  const show = (visible) => (drop.hidden = !visible);
-  addEventListener("dragenter", (event) => hasFiles(event) && show(++depth > 0));
-  addEventListener("dragleave", (event) => hasFiles(event) && show(--depth > 0));
-  addEventListener("dragover", (event) => hasFiles(event) && event.preventDefault());
-  addEventListener("drop", (event) => {
-    if (!hasFiles(event)) return;
-    event.preventDefault();
-    depth = 0;
-    show(false);
-    documents.add([...event.dataTransfer.files]);
-  });
-}
-
 // ---- signing in and out ------------------------------------------------------------------------
-
-function showSignIn(reason = null) {
-  document.body.dataset.view = "signin";
-  byId("signin").hidden = false;
-  byId("shell").hidden = true;
-  const lead = byId("signin-lead");
-  if (reason) lead.textContent = reason;
-  byId("password").value = "";
-  (byId("username").value ? byId("password") : byId("username")).focus();
-}
-
-async function signIn(event) {
-  event.preventDefault();
-  const button = byId("signin-submit");
-  const problem = byId("signin-error");
-  const username = byId("username").value.trim();
-  const password = byId("password").value;
-  problem.hidden = true;
-  if (!username || !password) {
-    problem.textContent = "Enter your user name and your password.";
-    problem.hidden = false;
-    return;
-  }
-  button.disabled = true;
-  try {
-    await api.signIn(username, password);
-    byId("password").value = "";
-    await enter();
-  } catch (error) {
-    problem.textContent = error.message;
-    problem.hidden = false;
-    byId("password").select();
-  } finally {
-    button.disabled = false;
-  }
-}
 
 /** A signed-in user sees the page. What another user left on it is gone; the same user finds it as it was. */
 async function enter() {
@@ -202,16 +164,14 @@ async function enter() {
   if (state.user && state.user.id !== user?.id) clear();
   const first = !state.user;
   state.user = user;
-  byId("signin").hidden = true;
-  byId("shell").hidden = false;
-  document.body.dataset.view = "main";
+  signin.hide();
   byId("user-name").textContent = user?.username ?? "";
   byId("user-initial").textContent = (user?.username ?? "?").slice(0, 1).toUpperCase();
   composer.drawModels();
   composer.draw();
   if (first || !state.session.exchanges.length) route();
   composer.focus();
-  await Promise.all([sidebar.load(), documents.load(), loadModels()]);
+  await Promise.all([sidebar.load(), documents.load(), tools.load(), loadModels()]);
 }
 
 async function loadModels() {
@@ -228,16 +188,17 @@ async function signOut() {
   await api.signOut();
   clear();
   state.user = null;
-  byId("signin-lead").textContent = "Sign in to talk to your own models and documents.";
-  showSignIn();
+  signin.show();
 }
 
 function clear() {
   documents.reset();
+  runs.reset();
+  artifacts.reset();
   panel.close();
   background.clear();
   const fresh = createState();
-  for (const key of ["conversations", "documents", "uploads", "session", "models"]) state[key] = fresh[key];
+  for (const key of ["conversations", "documents", "uploads", "session", "models", "tools"]) state[key] = fresh[key];
   composer.text = "";
   sidebar.draw();
   history.replaceState(null, "", "/");
@@ -246,6 +207,7 @@ function clear() {
 // ---- where we are ------------------------------------------------------------------------------
 
 function go(path, historyState = null) {
+  visited = true;
   history.pushState(historyState, "", path);
   route();
 }
@@ -253,8 +215,10 @@ function go(path, historyState = null) {
 function route() {
   if (!api.signedIn) return;
   const place = parseViewerPath(location.pathname, location.hash);
-  byId("viewer").hidden = !place;
-  byId("chat").hidden = Boolean(place);
+  const run = place ? null : parseRunHash(location.hash);
+  showPart(place ? "viewer" : run ? "runs" : "chat");
+  if (run) return void runs.show(run);
+  runs.leave();
   if (place) {
     panel.close();
     title("Document");
@@ -262,13 +226,38 @@ function route() {
     viewer.show({ ...place, ...(history.state?.place ?? {}), ...place });
     return;
   }
-  const id = /^#\/c\/([^/]+)$/.exec(location.hash)?.[1];
-  if (id && decodeURIComponent(id) !== state.session.id) openConversation(decodeURIComponent(id));
+  const id = parseConversationHash(location.hash);
+  if (id && id !== state.session.id) openConversation(id);
   else if (!id && state.session.id) show(newSession());
   else {
     if (!thread.root.childElementCount) thread.draw();
     title(state.session.title);
   }
+}
+
+/** One of chat, viewer and runs is on the page. The chat comes back where it was being read. */
+function showPart(name) {
+  const chat = byId("chat");
+  const scroller = byId("scroller");
+  const changed = byId(name).hidden;
+  if (name !== "chat" && !chat.hidden) chat.dataset.scrollTop = thread.following ? "" : String(scroller.scrollTop);
+  for (const part of ["chat", "viewer", "runs"]) byId(part).hidden = part !== name;
+  if (name === "chat" && changed) {
+    if (chat.dataset.scrollTop) scroller.scrollTop = Number(chat.dataset.scrollTop);
+    // Whoever came from a trace by keyboard goes on at its link.
+    const link = runs.runId && chat.querySelector(`[data-run="${CSS.escape(runs.runId)}"]`);
+    link?.focus({ preventScroll: true });
+  }
+  document.body.dataset.part = name;
+  byId("runs-open").setAttribute("aria-current", name === "runs" ? "page" : "false");
+  if (changed && panel.kind === "source") panel.close();
+  if (name === "runs") uncover();
+}
+
+/** Back from a trace: to where the reader came from, or, at a bare address, to its conversation. */
+function leaveTrace(trace) {
+  if (visited) history.back();
+  else go(trace?.sessionId ? `/#/c/${encodeURIComponent(trace.sessionId)}` : "/#/runs");
 }
 
 function title(text) {
@@ -287,13 +276,13 @@ function show(session) {
   sidebar.draw();
   composer.draw();
   if (panel.kind === "source") panel.close();
-  if (narrow.matches && document.body.dataset.sidebar === "open") showSidebar(false);
+  uncover();
 }
 
 function startNew() {
   if (location.pathname !== "/" || location.hash) history.pushState(null, "", "/");
-  byId("viewer").hidden = true;
-  byId("chat").hidden = false;
+  runs.leave();
+  showPart("chat");
   show(newSession());
   composer.focus();
 }
@@ -340,28 +329,6 @@ function openSource(citation) {
   });
   panel.open("source", reader.element);
   reader.show({ fileId: citation.file_id, page: citation.page ?? 1, quote: citation.quote ?? null, filename: citation.filename ?? null });
-}
-
-function showSidebar(visible) {
-  document.body.dataset.sidebar = visible ? "open" : "closed";
-  byId("sidebar-open").setAttribute("aria-expanded", String(visible));
-  byId("scrim").hidden = !(visible && narrow.matches);
-  byId("sidebar").inert = !visible;
-  byId("center").inert = visible && narrow.matches;
-  if (visible && narrow.matches) byId("sidebar-close").focus();
-  else if (narrow.matches && document.body.dataset.view === "main") byId("sidebar-open").focus();
-}
-
-function toggleTheme() {
-  const root = document.documentElement;
-  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  root.dataset.theme = dark ? "light" : "dark";
-  announce(dark ? "Light colours" : "Dark colours");
-  try {
-    localStorage.setItem("hearth.theme", root.dataset.theme);
-  } catch {
-    // storage switched off: the choice lasts as long as the page
-  }
 }
 
 // ---- asking ------------------------------------------------------------------------------------

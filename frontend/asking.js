@@ -4,6 +4,7 @@ import { ApiError } from "./api.js";
 import { addAnswer, applyChunk, endAnswer, messagesFor, newExchange } from "./state.js";
 
 const TITLE_CHARS = 60;
+const TICK_MS = 1000;
 
 /** What a conversation is called until the server says otherwise. */
 function titleOf(text) {
@@ -33,21 +34,25 @@ export class Asking {
     return this.#run(session, exchange);
   }
 
-  again(exchange) {
+  /** Asks the same again. `confirmed` are tools that the user has agreed to, for this one answer. */
+  again(exchange, confirmed = []) {
     const { session } = this.state;
     if (session.stream) return undefined;
     addAnswer(exchange);
     this.hooks.onSwapped(exchange);
-    return this.#run(session, exchange);
+    return this.#run(session, exchange, confirmed);
   }
 
-  async #run(session, exchange) {
+  async #run(session, exchange, confirmed = []) {
     const answer = exchange.answers.at(-1);
     const controller = (session.stream = new AbortController());
     answer.startedAt = Date.now();
     this.hooks.onStarted(session);
+    // A long step shows that time goes by, though nothing arrives.
+    const ticking = setInterval(() => this.hooks.onGrowing(session, exchange), TICK_MS);
     try {
-      const { sessionId, chunks } = await this.api.chat(this.#body(session, exchange), controller.signal);
+      const { sessionId, runId, chunks } = await this.api.chat(this.#body(session, exchange, confirmed), controller.signal);
+      answer.runId = runId;
       this.#name(session, sessionId);
       for await (const chunk of chunks) {
         this.#name(session, chunk.choices?.[0]?.delta?.hearth?.session_id);
@@ -58,17 +63,19 @@ export class Asking {
     } catch (error) {
       this.#settle(session, exchange, answer, error);
     } finally {
+      clearInterval(ticking);
       session.stream = null;
       this.hooks.onEnded(session, exchange, answer);
     }
   }
 
-  #body(session, exchange) {
+  #body(session, exchange, confirmed) {
     const { model, agent } = this.state;
     const body = { model, messages: messagesFor(session, exchange) };
     if (session.id) body.session_id = session.id;
     // Left out for `auto`, so that a model id which fixes the way keeps its meaning.
     if (agent !== "auto") body.agent = agent;
+    if (confirmed.length) body.confirmed_tools = confirmed;
     return body;
   }
 

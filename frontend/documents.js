@@ -55,7 +55,7 @@ export class Documents {
         h("h2", { tabindex: "-1", "data-autofocus": "" }, "Documents"),
         iconButton("close", "Close documents", () => this.panel.close()),
       ),
-      h("div", { class: "panel-scroll" }, h("div", { class: "dropzone" }, h("p", {}, "Drop files anywhere on the page, or"), button, h("small", {}, "PDF, Word, text, Markdown, HTML, JSON, CSV")), this.list),
+      h("div", { class: "panel-scroll" }, h("div", { class: "dropzone" }, h("p", {}, "Drop files anywhere on the page, or"), button, h("small", {}, "PDF, Word, text, Markdown, HTML, JSON, CSV, Excel, SQLite")), this.list),
     );
     this.panel.open("documents", content);
     this.draw();

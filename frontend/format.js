@@ -26,6 +26,15 @@ export function count(number, noun, plural = `${noun}s`) {
   return `${number} ${number === 1 ? noun : plural}`;
 }
 
+/** A moment as short as its distance from `now` allows: the time today, the day this year, else the date. */
+export function moment(seconds, now, locale = []) {
+  if (!Number.isFinite(seconds)) return "";
+  const [then, today] = [new Date(seconds * 1000), new Date(now * 1000)];
+  if (then.toDateString() === today.toDateString()) return then.toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit" });
+  const year = then.getFullYear() === today.getFullYear() ? {} : { year: "numeric" };
+  return then.toLocaleDateString(locale, { day: "numeric", month: "short", ...year });
+}
+
 /** Conversations under the headings of their age. `now` and `updated_at` are seconds since the epoch. */
 export function groupByAge(conversations, now) {
   const midnight = new Date(now * 1000);
@@ -53,6 +62,19 @@ export function brief(args, limit = 80) {
   const text = entries.length === 1 ? show(entries[0][1]) : entries.map(([k, v]) => `${k}: ${show(v)}`).join(", ");
   const line = String(text ?? "").replace(/\s+/g, " ").trim();
   return line.length > limit ? `${line.slice(0, limit - 1)}…` : line;
+}
+
+const LONG_SENTENCE = 100;
+
+/** The first sentence of a text; of a long one what stands before its colon, and at most `limit` characters. */
+export function firstSentence(text, limit = 240) {
+  const line = String(text ?? "").replace(/\s+/g, " ").trim();
+  // "e.g. Sums" goes on.
+  const end = /(?<!\b(?:e\.g|i\.e|etc|vs))[.!?](?= \p{Lu}|$)/u.exec(line);
+  const sentence = end ? line.slice(0, end.index + 1) : line;
+  const before = sentence.length > LONG_SENTENCE ? /^[^:;]{20,}(?=[:;] )/.exec(sentence)?.[0] : null;
+  const first = before ? `${before}.` : sentence;
+  return first.length > limit ? `${first.slice(0, limit - 1).trimEnd()}…` : first;
 }
 
 const SHORTEST_MATCH = 24;

@@ -12,6 +12,7 @@ export function createState() {
     conversations: { items: [], total: 0, page: 1, query: "", loaded: false, error: null },
     documents: { items: [], total: 0, loaded: false, error: null },
     uploads: [],
+    tools: { items: [], loaded: false, error: null },
     session: newSession(),
   };
 }
@@ -60,7 +61,7 @@ export function shownAnswer(exchange) {
 export function applyChunk(answer, chunk, now) {
   answer.status = "streaming";
   if (chunk.model) answer.model = chunk.model;
-  if (chunk.hearth_event) applyEvent(answer, chunk.hearth_event);
+  if (chunk.hearth_event) applyEvent(answer, chunk.hearth_event, now);
   const choice = chunk.choices?.[0];
   const delta = choice?.delta ?? {};
   const thinking = delta.reasoning_content ?? delta.reasoning;
@@ -73,10 +74,10 @@ export function applyChunk(answer, chunk, now) {
   if (choice?.finish_reason) answer.finishReason = choice.finish_reason;
 }
 
-function applyEvent(answer, event) {
+function applyEvent(answer, event, now) {
   if (event.type === "route") answer.route = event;
   else if (event.type === "step_planned") mergeStep(answer, event, { status: "planned" });
-  else if (event.type === "tool_started") mergeStep(answer, event, { status: "running" });
+  else if (event.type === "tool_started") mergeStep(answer, event, { status: "running", seenAt: now });
   else if (event.type === "tool_finished") mergeStep(answer, event, {});
 }
 
@@ -139,6 +140,7 @@ function storedAnswer(message) {
     model: message.model ?? null,
     runId: message.run_id ?? null,
     finishReason: message.finish_reason ?? null,
+    stoppedBecause: message.stopped_because ?? null,
   };
 }
 
@@ -168,4 +170,14 @@ export function groupModels(models) {
     { label: "Hearth", models: own },
     { label: "Installed models", models: others },
   ].filter((group) => group.models.length);
+}
+
+/** The session id of a conversation's address, or null. */
+export function parseConversationHash(hash) {
+  const id = /^#\/c\/([^/]+)$/.exec(hash)?.[1];
+  try {
+    return id ? decodeURIComponent(id) : null;
+  } catch {
+    return null;
+  }
 }

@@ -6,7 +6,7 @@ import { shownAnswer } from "./state.js";
 
 const NEAR_END_PX = 80;
 
-/** `actions`: `onCite`, `onRegenerate(exchange)`, `onSuggest(text)`, `onUpload()`, `onRetryLoad()`. */
+/** `actions`: `artifacts`, `onCite`, `onRegenerate(exchange)`, `onAllow(exchange, names)`, `onSuggest(text)`, `onUpload()`, `onRetryLoad()`. */
 export class Thread {
   #views = new Map();
   #frame = 0;
@@ -21,6 +21,8 @@ export class Thread {
     this.following = true;
     this.scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     this.toLatest.addEventListener("click", () => this.toEnd(true));
+    // A picture that arrives makes the answer longer.
+    this.root.addEventListener("load", () => this.following && this.toEnd(false), true);
     // A banner, a growing message box or a phone's keyboard takes room: the end stays in sight.
     new ResizeObserver(() => this.following && !this.root.classList.contains("is-empty") && this.toEnd(false)).observe(this.scroller);
   }
@@ -91,8 +93,10 @@ export class Thread {
     const answer = shownAnswer(exchange);
     const view = answer
       ? new AnswerView(answer, exchange, {
+          artifacts: this.actions.artifacts,
           onCite: this.actions.onCite,
           onRegenerate: () => this.actions.onRegenerate(exchange),
+          onAllow: (names) => this.actions.onAllow(exchange, names),
           onShow: (index) => {
             exchange.shown = index;
             this.swap(exchange);
@@ -125,7 +129,7 @@ export class Thread {
       "button",
       { type: "button", class: "idea", onclick: () => this.actions.onUpload() },
       icon("upload"),
-      h("span", {}, h("b", {}, name ? "Add more documents" : "Ask your own documents"), h("span", {}, "PDF, Word, text, Markdown, HTML, JSON or CSV; they stay on this server")),
+      h("span", {}, h("b", {}, name ? "Add more documents" : "Ask your own documents"), h("span", {}, "PDF, Word, text, Excel, CSV, SQLite and more; they stay on this server")),
     );
     return h(
       "div",

@@ -10,27 +10,15 @@ import re
 import sys
 from pathlib import Path
 
-from backend.core.agent_graph import PlanState, build_graph
+from backend.core.agent_graph import build_graph
 
 DOCS = Path(__file__).parent.parent / "docs" / "agents.md"
 _BLOCK = re.compile(r"(<!-- graph: begin -->\n).*?(<!-- graph: end -->)", re.DOTALL)
 
 
-class _Drawn:
-    """Nodes that do nothing: a drawing needs only their names."""
-
-    async def _nothing(self, state: PlanState) -> PlanState:
-        return state
-
-    planning = tool_selection = tool_execution = reasoning = verification = _nothing
-
-    def goes_on(self, state: PlanState) -> bool:
-        return False
-
-
 def mermaid() -> str:
     """The graph as a fenced Mermaid diagram."""
-    lines = build_graph(_Drawn()).get_graph().draw_mermaid(with_styles=False).strip().splitlines()
+    lines = build_graph().get_graph().draw_mermaid(with_styles=False).strip().splitlines()
     return "\n".join(["```mermaid", *(line.rstrip() for line in lines), "```"])
 
 

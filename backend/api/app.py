@@ -21,6 +21,7 @@ from backend.api.routes import (
     embeddings,
     files,
     health,
+    mcp,
     models,
     page,
     runs,
@@ -55,7 +56,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     )
     app.state.services = held
     add_error_handlers(app)
-    for resource in (artifacts, auth, chat, conversations, embeddings, files, health, models, runs, tools, page):
+    for resource in (artifacts, auth, chat, conversations, embeddings, files, health, mcp, models, runs, tools, page):
         app.include_router(resource.router)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
     app.router.default = page.Fallback(app.router.default)
@@ -72,7 +73,7 @@ def add_middleware(app: FastAPI, settings: Settings) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
-            allow_methods=["GET", "POST", "PATCH", "DELETE", "OPTIONS"],
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
             allow_headers=["*"],
             expose_headers=EXPOSED_HEADERS,
             max_age=600,

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import orjson
 
+from backend.core.json_form import check_schema
 from backend.llm.port import ResponseFormat, Sampling, ToolChoice
 from backend.models.errors import InvalidRequest, UnsupportedParameter
 from backend.models.messages import Image, Message, Role, ToolCall
@@ -53,6 +54,10 @@ def question_of(body: ChatCompletionRequest) -> Question:
         session_id=body.session_id,
         store=body.store is not False,
         budget=_budget(body),
+        enabled_tools=None if body.enabled_tools is None else frozenset(body.enabled_tools),
+        disabled_tools=frozenset(body.disabled_tools or ()),
+        confirmed_tools=frozenset(body.confirmed_tools or ()),
+        streamed=body.stream is True,
     )
 
 
@@ -161,7 +166,10 @@ def _tool(tool: ToolIn, index: int) -> ToolSpec:
             "Only tools of type function are supported in chat completions.", param=f"tools.{index}.type"
         )
     schema = tool.function.parameters or {"type": "object", "properties": {}}
-    return ToolSpec(tool.function.name, tool.function.description or "", schema)
+    strict = tool.function.strict is True
+    if strict:
+        check_schema(schema, f"tools.{index}.function.parameters")
+    return ToolSpec(tool.function.name, tool.function.description or "", schema, strict=strict)
 
 
 def _tool_choice(choice: str | dict[str, Any] | None, tools: Sequence[ToolSpec]) -> ToolChoice:
@@ -195,4 +203,5 @@ def _response_format(wanted: ResponseFormatIn | None) -> ResponseFormat | None:
             "response_format.json_schema.schema is missing.", param="response_format.json_schema.schema"
         )
     given = wanted.json_schema
+    check_schema(wanted.json_schema.schema_)
     return ResponseFormat(kind, given.name, given.schema_, bool(given.strict))

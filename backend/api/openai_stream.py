@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -146,6 +147,7 @@ def live_event(event: Event) -> dict[str, Any] | None:
                 "output_preview": preview(event.output),
                 "duration_ms": round(event.seconds * 1000, 1),
                 "error": event.error,
+                "files": [asdict(each) for each in event.files],
             }
         case _:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol, TypeVar
 
@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from backend.api.errors import INTERNAL_MESSAGE, envelope, envelope_of, error_response
 from backend.models.errors import HearthError
-from backend.models.messages import Event, RouteChosen
+from backend.models.messages import Event, ModelCalled, RouteChosen
 
 log = logging.getLogger("hearth.stream")
 
@@ -60,7 +60,7 @@ class EventStream(Response):
             try:
                 async for event in events:
                     if not line.open:
-                        if type(event) is RouteChosen:
+                        if type(event) in (RouteChosen, ModelCalled):
                             line.hold(event)
                             continue
                         await line.start()
@@ -83,6 +83,39 @@ class EventStream(Response):
             finally:
                 line.close()
         await line.end()
+
+
+class NumberedEvents(Response):
+    """Server-sent events with ids, out of batches of (number, JSON); an empty batch becomes a ping.
+
+    A reader that does not take a batch within SLOW_READER_SECONDS is dropped: it can ask again from the last number.
+    """
+
+    def __init__(self, batches: AsyncGenerator[Sequence[tuple[int, bytes]], None]) -> None:
+        super().__init__(
+            headers={"cache-control": "no-cache", "x-accel-buffering": "no"}, media_type="text/event-stream"
+        )
+        self.raw_headers = [pair for pair in self.raw_headers if pair[0] != b"content-length"]
+        self.batches = batches
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await unless_gone(receive, self._write(scope, send))
+
+    async def _write(self, scope: Scope, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        async with aclosing(self.batches) as batches:
+            try:
+                async for batch in batches:
+                    frames = b"".join(b"id: %d\ndata: %b\n\n" % numbered for numbered in batch)
+                    async with asyncio.timeout(SLOW_READER_SECONDS):
+                        await send({"type": "http.response.body", "body": frames or PING, "more_body": True})
+            except TimeoutError:
+                log.info("watcher %s was dropped: it does not read", scope.get("request_id"))
+                return
+            except HearthError as error:
+                # Deleted while it was waited for: there is nothing more to tell.
+                log.info("watcher %s ends: %s", scope.get("request_id"), error.message)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class _Line:

@@ -33,6 +33,8 @@ def parser() -> argparse.ArgumentParser:
     listing.add_argument("--user")
     revoke = keys.add_parser("revoke", help="refuse a key from now on")
     revoke.add_argument("id", help="the key's id or prefix, from `keys list`")
+
+    commands.add_parser("doctor", help="look at sandbox, model, embedder, disk and keys, and say how to mend each")
     return root
 
 
@@ -44,6 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from backend.cli.serve import serve
 
             return serve(getattr(arguments, "host", None), getattr(arguments, "port", None))
+        if arguments.command == "doctor":
+            from backend.cli import doctor
+
+            return asyncio.run(doctor.run())
         from backend.cli import accounts
 
         return asyncio.run(accounts.run(arguments))

@@ -47,5 +47,5 @@ def set_up_logging(settings: Settings) -> None:
     for handler in (to_file, to_console):
         handler.setFormatter(formatter)
         root.addHandler(handler)
-    for noisy in ("httpx", "httpcore", "asyncio", "uvicorn.access"):
+    for noisy in ("httpx", "httpx2", "httpcore", "mcp", "asyncio", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))

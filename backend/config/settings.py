@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from backend.config.databases import NamedDatabase, named_databases
 from backend.models.errors import SettingsError
 
 MIN_SECRET_BYTES = 32
@@ -16,6 +18,12 @@ FORBIDDEN_SECRETS = frozenset({"change-me", "secret", "your-secret-key", "please
 
 PositiveInt = Annotated[int, Field(ge=1, le=1_000_000)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+HttpUrlText = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$", max_length=500)]
+"""A base URL without credentials, query or fragment."""
+
+
+PluginName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$", max_length=300)]
+"""`package.module:Name`."""
 
 
 class Settings(BaseSettings):
@@ -71,6 +79,35 @@ class Settings(BaseSettings):
     max_run_tokens: Annotated[int, Field(ge=100, le=100_000_000)] = 100_000
     agent_timeout: Seconds = 300.0
 
+    service_contact: Annotated[str, Field(max_length=200, pattern=r"^[\x20-\x7e]*$")] = ""
+    """An address or URL told to public services in the User-Agent, as Wikimedia asks for."""
+    weather_url: HttpUrlText = "https://api.open-meteo.com"
+    geocoding_url: HttpUrlText = "https://geocoding-api.open-meteo.com"
+    wikipedia_url: HttpUrlText = "https://{language}.wikipedia.org"
+    """`{language}` stands for the edition, e.g. `en`."""
+
+    sandbox: Literal["auto", "bubblewrap", "unshare", "landlock", "off"] = "auto"
+    """The strongest layer to try for Python code; `auto` is bubblewrap. Below landlock nothing is ever run."""
+    tavily_api_key: SecretStr | None = None
+    tavily_url: HttpUrlText = "https://api.tavily.com"
+    searxng_url: HttpUrlText | None = None
+    web_search_keyless: bool = False
+    """Whether the web may be searched through the public pages of search engines (optional group `search`)."""
+    search_cache_seconds: Annotated[float, Field(ge=0, le=86_400)] = 900.0
+    """How long the results of a web search are kept; 0 keeps none."""
+    fetch_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Hosts, or hosts with port, that `fetch_url` may read wherever they lead; all others must be public."""
+
+    databases: Annotated[tuple[NamedDatabase, ...], NoDecode] = ()
+    """Databases that may be asked in SQL, read only: `name=url`, or `name[role]=url` for one role alone."""
+    sql_engine: Literal["auto", "sqlite", "duckdb"] = "auto"
+    """`auto`: DuckDB, where installed, for tables of 200,000 rows and more, otherwise SQLite."""
+
+    mcp_config: Path | None = None
+    """Which servers of the Model Context Protocol are plugged in; None means mcp.json in the data folder."""
+    langchain_tools: Annotated[tuple[PluginName, ...], NoDecode] = ()
+    """LangChain tools, each as `package.module:Name`."""
+
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     """Names besides loopback under which the server may be addressed when it listens on loopback."""
@@ -79,12 +116,25 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_file: Path | None = None
 
-    @field_validator("ollama_host", "cors_origins", "allowed_hosts", "trusted_proxies", mode="before")
+    @field_validator(
+        "ollama_host",
+        "cors_origins",
+        "langchain_tools",
+        "allowed_hosts",
+        "trusted_proxies",
+        "fetch_allowed_hosts",
+        mode="before",
+    )
     @classmethod
     def _split_commas(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("databases", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return named_databases(value) if isinstance(value, str) else value
 
     @field_validator("cors_origins")
     @classmethod
@@ -102,6 +152,26 @@ class Settings(BaseSettings):
                 ipaddress.ip_network(address)
             except ValueError:
                 raise ValueError("IP addresses or networks, separated by commas") from None
+        return value
+
+    @field_validator("fetch_allowed_hosts")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            if not re.fullmatch(r"(?:[a-z0-9_.-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?", host.lower()):
+                raise ValueError("host names such as wiki.example.org or wiki.corp:8080, separated by commas")
+        return tuple(host.lower() for host in value)
+
+    @field_validator("tavily_api_key", "searxng_url", mode="before")
+    @classmethod
+    def _blank_is_none(cls, value: Any) -> Any:
+        return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("tavily_api_key")
+    @classmethod
+    def _plain_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[!-~]{8,200}", value.get_secret_value()):
+            raise ValueError("8 to 200 letters, digits and signs without spaces, as Tavily gave it")
         return value
 
     @field_validator("secret_key")
@@ -122,7 +192,7 @@ class Settings(BaseSettings):
     def _upper(cls, value: Any) -> Any:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("llm_provider", "vector_db_type", mode="before")
+    @field_validator("llm_provider", "vector_db_type", "sandbox", "sql_engine", mode="before")
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
@@ -156,6 +226,14 @@ class Settings(BaseSettings):
         return self.data_dir / "artifacts"
 
     @property
+    def preferences_dir(self) -> Path:
+        return self.data_dir / "preferences"
+
+    @property
+    def tables_dir(self) -> Path:
+        return self.data_dir / "tables"
+
+    @property
     def log_path(self) -> Path:
         return self.log_file or self.data_dir / "logs" / "app.log"
 
@@ -175,6 +253,6 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper() if first["loc"] else "a setting"
-        given = "(hidden)" if name in {"SECRET_KEY"} else repr(first.get("input"))
+        given = "(hidden)" if name in {"SECRET_KEY", "TAVILY_API_KEY", "DATABASES"} else repr(first.get("input"))
         allowed = first["msg"].removeprefix("Value error, ")
         raise SettingsError(f"{name}={given} is not allowed: {allowed}. Set it in the environment or .env.") from None

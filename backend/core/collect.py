@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from backend.core.toolbox import cut
+from backend.core.bounds import cut
 from backend.models.messages import Event, Finished, Message, ReasoningDelta, TextDelta, ToolCall, ToolCallMade, Usage
 from backend.models.run import RunContext
 
@@ -21,7 +21,14 @@ CHARS_PER_TOKEN = 4
 ANSWER_SHARE = 0.15
 """Share of a run's time kept back for writing the answer."""
 MAX_ANSWER_RESERVE_S = 30.0
+MAX_TOOL_CALLS = 20
+"""However much a budget allows: a model that obeys planted instructions must not go on for long."""
+TOOL_SECONDS = 120.0
+"""Wall time within which one run may call tools, however long the settings let its answer take: the security file's
+INJ-2."""
 MIN_OBSERVATION_CHARS = 1_000
+LEAST_OBSERVATION_CHARS = 300
+"""Even in the smallest window: room for the fence and a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,50 +77,51 @@ async def until(stream: AsyncGenerator[Event, None], deadline: float) -> AsyncGe
     between two events, which is why `asyncio.timeout` cannot span the loop; and one timer serves the whole
     stream, since a new one for every token costs four times as much as passing the token on.
     """
-    alarm = _Alarm()
-    timer = asyncio.get_running_loop().call_later(max(0.0, deadline - time.monotonic()), alarm.ring)
+    alarm, loop, here = _Alarm(), asyncio.get_running_loop(), asyncio.current_task
+    timer = loop.call_later(max(0.0, deadline - time.monotonic()), alarm.ring)
     try:
         async with aclosing(stream):
-            while not alarm.rung:
-                with alarm:
-                    event = await anext(stream, None)
-                if event is None:
-                    return
+            # The task is asked for at every event, since the next one may be awaited by another.
+            alarm.waiting = here(loop)
+            async for event in stream:
+                alarm.waiting = None
                 yield event
-            raise TimeoutError
+                if alarm.rung:
+                    raise TimeoutError
+                alarm.waiting = here(loop)
+    except asyncio.CancelledError as error:
+        if alarm.taken_back():
+            raise TimeoutError from error
+        raise
     finally:
+        alarm.waiting = None
+        alarm.taken_back()
         timer.cancel()
 
 
 class _Alarm:
-    """Interrupts the task inside its `with` block when it rings, as TimeoutError; outside it only remembers."""
+    """Interrupts the task that is waiting when it rings; when none is, it only remembers."""
 
-    __slots__ = ("_before", "_cancelled", "_waiting", "rung")
+    __slots__ = ("_before", "_cancelled", "rung", "waiting")
 
     def __init__(self) -> None:
         self.rung = False
-        self._waiting: asyncio.Task[Any] | None = None
-        self._cancelled = False
+        self.waiting: asyncio.Task[Any] | None = None
+        self._cancelled: asyncio.Task[Any] | None = None
         self._before = 0
 
     def ring(self) -> None:
         self.rung = True
-        if self._waiting is not None:
-            self._cancelled = True
-            self._waiting.cancel()
+        task = self.waiting
+        if task is not None:
+            self._before = task.cancelling()
+            self._cancelled = task
+            task.cancel()
 
-    def __enter__(self) -> None:
-        self._waiting = task = asyncio.current_task()
-        self._before = task.cancelling() if task is not None else 0
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        task, self._waiting = self._waiting, None
-        if not self._cancelled or task is None:
-            return
-        # The cancellation was ours: take it back, unless somebody else asked for one meanwhile.
-        self._cancelled = False
-        if task.uncancel() <= self._before and kind is asyncio.CancelledError:
-            raise TimeoutError from error
+    def taken_back(self) -> bool:
+        """Whether a cancellation was ours alone. It is then taken back; somebody else's meanwhile stays."""
+        task, self._cancelled = self._cancelled, None
+        return task is not None and task.uncancel() <= self._before
 
 
 async def interleave(jobs: Sequence[Job], limit: int = 1) -> AsyncGenerator[Event, None]:
@@ -170,16 +178,27 @@ class Meter:
     last_prompt: int = 0
     """Prompt tokens of the latest model call: the next one costs at least about as much."""
     reserve_s: float = field(init=False)
-    """Seconds kept back for writing the answer."""
+    """Seconds before the run's deadline after which no tool is called any more: time kept back for the answer, and
+    whatever a run has beyond TOOL_SECONDS."""
 
     def __post_init__(self) -> None:
-        self.reserve_s = max(0.0, min(self.context.seconds_left() * ANSWER_SHARE, MAX_ANSWER_RESERVE_S))
+        left = self.context.seconds_left()
+        self.reserve_s = max(0.0, min(left * ANSWER_SHARE, MAX_ANSWER_RESERVE_S), left - TOOL_SECONDS)
 
     def count(self, event: Event) -> None:
         """Take note of a model call's usage."""
         if isinstance(event, Usage):
             self.tokens += event.prompt_tokens + event.completion_tokens
             self.last_prompt = event.prompt_tokens
+
+    @property
+    def calls_left(self) -> int:
+        """Tool calls that may still be made."""
+        return max(0, self.allowed_calls - self.tool_calls)
+
+    @property
+    def allowed_calls(self) -> int:
+        return min(self.context.budget.tool_calls, MAX_TOOL_CALLS)
 
     def exhausted(self) -> str | None:
         """Why no further model call may be made, or None."""
@@ -192,8 +211,8 @@ class Meter:
     def tools_exhausted(self) -> str | None:
         """Why no further tool may be called although the answer may still be written, or None."""
         budget = self.context.budget
-        if self.tool_calls >= budget.tool_calls:
-            return f"The run's budget of {budget.tool_calls} tool calls was used up."
+        if not self.calls_left:
+            return f"The run's budget of {self.allowed_calls} tool calls was used up."
         if self.tokens and self.tokens + self.last_prompt >= budget.tokens:
             return f"The run's budget of {budget.tokens} tokens was nearly used up."
         if self.context.seconds_left() <= self.reserve_s:
@@ -208,16 +227,53 @@ def shortened(messages: Sequence[Message], context_length: int) -> tuple[Message
     """The messages, with tool turns cut where all together would not fit the model's window.
 
     `context_length` is in tokens, 0 when unknown (nothing is cut then). Three quarters of the window are for
-    the prompt. Only tool turns are touched: the conversation is the task's to trim.
+    the prompt. Only tool turns are touched, the oldest first and most; the conversation is the task's to trim.
     """
     room = context_length * CHARS_PER_TOKEN * 3 // 4
-    total = sum(len(message.content) for message in messages)
-    results = [message for message in messages if message.role == "tool"]
-    if room <= 0 or total <= room or not results:
+    if room <= 0:
         return tuple(messages)
-    spoken = total - sum(len(message.content) for message in results)
-    share = max(MIN_OBSERVATION_CHARS, (room - spoken) // len(results))
+    groups = _results(messages)
+    sizes = {at: len(messages[at].content) for group in groups for at in group}
+    spoken = sum(_size(message) for message in messages) - sum(sizes.values())
+    left = room - spoken
+    if not sizes or sum(sizes.values()) <= left:
+        return tuple(messages)
+    least = max(LEAST_OBSERVATION_CHARS, min(MIN_OBSERVATION_CHARS, left // len(sizes)))
+    older = sum(min(least, size) for size in sizes.values())
+    limits: dict[int, int] = {}
+    for group in reversed(groups):
+        older -= sum(min(least, sizes[at]) for at in group)
+        given = _shared([sizes[at] for at in group], left - older, least)
+        limits.update(zip(group, given, strict=True))
+        left -= sum(min(limits[at], sizes[at]) for at in group)
     return tuple(
-        replace(message, content=cut(message.content, share)) if message.role == "tool" else message
-        for message in messages
+        replace(message, content=cut(message.content, limits[at])) if at in limits else message
+        for at, message in enumerate(messages)
     )
+
+
+def _size(message: Message) -> int:
+    return len(message.content) + len(message.reasoning) + sum(len(call.arguments) for call in message.tool_calls)
+
+
+def _results(messages: Sequence[Message]) -> list[list[int]]:
+    """Where the tool turns stand, those that answer one assistant turn together."""
+    groups: list[list[int]] = []
+    for at, message in enumerate(messages):
+        if message.role == "tool":
+            if not groups or groups[-1][-1] != at - 1:
+                groups.append([])
+            groups[-1].append(at)
+    return groups
+
+
+def _shared(sizes: Sequence[int], room: int, least: int) -> list[int]:
+    """A limit for each size, so that all together stay within `room`: small ones whole, large ones alike."""
+    waiting = sorted(sizes)
+    share = room
+    while waiting:
+        share = room // len(waiting)
+        if waiting[0] > share:
+            break
+        room -= waiting.pop(0)
+    return [max(least, share) if waiting else size for size in sizes]

@@ -11,11 +11,13 @@ import orjson
 from backend.core import prompts
 from backend.core.collect import shortened
 from backend.core.plan import Step
-from backend.core.tool_runs import in_words
+from backend.core.tool_runs import canonical, in_words
 from backend.core.toolbox import ToolOutcome, cut
 from backend.models.messages import Message, ToolCall
+from backend.utils.untrusted import fenced
 
 MAX_WORDS_CHARS = 1_500
+MAX_FAILURE_CHARS = 300
 
 
 @dataclass(slots=True)
@@ -29,10 +31,21 @@ class Findings:
     keys: dict[tuple[str, bytes], str] = field(default_factory=dict)
     """Which step id did what."""
 
-    def add(self, step: Step, outcome: ToolOutcome) -> None:
+    def add(self, step: Step, outcome: ToolOutcome, *, made: bool = True) -> None:
+        """`made` False: the call could not be made at all, so a later plan may well make it."""
         self.taken.append((step, outcome))
         self.results[step.id] = outcome
-        self.keys.setdefault(step.key, step.id)
+        if made:
+            self.keys.setdefault(step.key, step.id)
+            self.keys.setdefault(canonical(outcome.name, outcome.arguments), step.id)
+
+    def good_since(self, count: int) -> list[tuple[Step, ToolOutcome]]:
+        """What was found after the first `count` results, without the failures."""
+        return [(step, outcome) for step, outcome in self.taken[count:] if outcome.error is None]
+
+    def without_later_failures(self, count: int) -> Findings:
+        """The first `count` results as they are, and of those after them the good ones."""
+        return Findings([*self.taken[:count], *self.good_since(count)])
 
     def messages(
         self,
@@ -124,6 +137,16 @@ def with_query(messages: Sequence[Message], change: Callable[[str], str]) -> tup
 def query_of(messages: Sequence[Message]) -> str:
     """The text of the last user message."""
     return next((message.content for message in reversed(messages) if message.role == "user"), "")
+
+
+def failures_in_words(failed: Sequence[tuple[Step, ToolOutcome]], fence: str) -> str:
+    """Failed steps as quoted material: their errors may be anybody's words."""
+    lines = [
+        f"- {step.id}: {outcome.name} {cut(orjson.dumps(outcome.arguments).decode(), MAX_FAILURE_CHARS)}: "
+        f"{cut(' '.join((outcome.error or '').split()), MAX_FAILURE_CHARS)}"
+        for step, outcome in failed
+    ]
+    return fenced("\n".join(lines), "steps that failed", fence)
 
 
 def outcome_failed(results: Mapping[str, ToolOutcome], ids: Sequence[str]) -> str | None:

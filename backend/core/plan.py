@@ -16,8 +16,13 @@ from backend.models.tools import Proposal, ToolSpec
 
 MAX_STEPS = 12
 MAX_SHORT_VALUE_CHARS = 4_000
+MAX_FIELD_CHARS = 20_000
+MAX_FILLED_CHARS = 40_000
+"""What results may add to one input altogether: an input can name a result any number of times."""
+MAX_PURPOSE_CHARS = 300
 MIN_CONFIDENCE = 0.5
 
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z0-9_-]{1,64})(?:\.([A-Za-z0-9_]{1,64}))?\s*\}\}")
 SENTENCES = re.compile(r"(?<=[.?!;])\s+|\n+")
 CLAUSES = re.compile(
@@ -42,6 +47,9 @@ class Step:
     @property
     def key(self) -> tuple[str, bytes]:
         """Equal for steps that would do the same."""
+        if self.depends_on and not self.references:
+            # The input is a draft, to be written anew from these results.
+            return canonical(self.tool, {"input": self.input, "from": list(self.depends_on)})
         return canonical(self.tool, self.input)
 
     @property
@@ -70,21 +78,12 @@ def plan_schema(tools: Sequence[str]) -> dict[str, Any]:
     }
 
 
-VERIFICATION_SCHEMA: Mapping[str, Any] = {
-    "type": "object",
-    "properties": {
-        "missing": {"type": "array", "items": {"type": "string"}},
-        "passed": {"type": "boolean"},
-    },
-    "required": ["missing", "passed"],
-}
-
-
 def read_plan(text: str, tools: Iterable[str], earlier: Iterable[str] = ()) -> tuple[Step, ...]:
     """The steps of a model's plan. `earlier` are ids of steps already taken, which new ones may depend on.
 
-    Repaired: fences and talk around the JSON, a bare list, an input as JSON text, missing ids and dependencies.
-    Raises PlanProblem: no JSON, an unknown tool, a repeated id, an unknown dependency, a cycle, too many steps.
+    Repaired: fences and talk around the JSON, a bare list, an input as JSON text, ids that are missing or cannot be
+    referred to, missing dependencies, a tool's name in another case or with a prefix. Raises PlanProblem: no JSON,
+    an unknown tool, a repeated id, an unknown dependency, a cycle, too many steps, an input that is no object.
     """
     value = first_json(text)
     if isinstance(value, dict):
@@ -93,24 +92,78 @@ def read_plan(text: str, tools: Iterable[str], earlier: Iterable[str] = ()) -> t
         raise PlanProblem('It must be one JSON object of the form {"steps": [...]}.')
     if len(value) > MAX_STEPS:
         raise PlanProblem(f"It has {len(value)} steps; at most {MAX_STEPS} are allowed.")
-    steps = tuple(_read_step(item, number) for number, item in enumerate(value, 1))
-    check_plan(steps, tools, earlier)
+    known, before = tuple(tools), frozenset(earlier)
+    names = _identities(value)
+    ids = {*names.values(), *before}
+    steps = tuple(_read_step(item, names[at], names, ids, known) for at, item in enumerate(value))
+    check_plan(steps, known, before)
     return steps
 
 
-def _read_step(item: Mapping[str, Any], number: int) -> Step:
+def _identities(items: Sequence[Mapping[str, Any]]) -> dict[int | str, str]:
+    """The id of each step by position; an id nobody can refer to gets a new one, found by its old text as well."""
+    given = [str(item.get("id") if item.get("id") is not None else "").strip() for item in items]
+    taken = {each for each in given if _ID.fullmatch(each)}
+    names: dict[int | str, str] = {}
+    for at, old in enumerate(given):
+        if old in taken:
+            names[at] = old
+            continue
+        number = at + 1
+        while f"s{number}" in taken:
+            number += 1
+        names[at] = f"s{number}"
+        taken.add(names[at])
+        if old:
+            names[old] = names[at]
+    return names
+
+
+def _read_step(
+    item: Mapping[str, Any], identity: str, names: Mapping[int | str, str], ids: set[str], tools: Sequence[str]
+) -> Step:
     given = item.get("input", item.get("arguments", {}))
     if isinstance(given, str):
         decoded = first_json(given)
         given = decoded if isinstance(decoded, dict) else given
-    identity = str(item.get("id") or f"s{number}")
     if not isinstance(given, dict):
-        raise PlanProblem(f"The input of step {identity[:32]} must be an object.")
+        raise PlanProblem(f"The input of step {identity} must be an object.")
+    if not sendable(given):
+        raise PlanProblem(f"The input of step {identity} holds what JSON cannot carry; write long numbers as text.")
     needs = item.get("depends_on") or ()
     needed = [needs] if isinstance(needs, (str, int)) else needs if isinstance(needs, list) else []
-    step = Step(identity, str(item.get("tool", "")).strip(), given, (), str(item.get("purpose") or "")[:300])
-    depends_on = dict.fromkeys([str(each) for each in needed] + sorted(step.references))
-    return replace(step, depends_on=tuple(depends_on))
+    purpose = _one_line(str(item.get("purpose") or ""), MAX_PURPOSE_CHARS)
+    step = Step(identity, _tool_named(str(item.get("tool", "")), tools), given, (), purpose)
+    meant = [_meant(str(each).strip(), names, ids) for each in needed]
+    return replace(step, depends_on=tuple(dict.fromkeys([*meant, *sorted(step.references)])))
+
+
+def _meant(needed: str, names: Mapping[int | str, str], ids: set[str]) -> str:
+    """The id of a dependency: `1` is often written for `s1`."""
+    needed = names.get(needed, needed)
+    return f"s{needed}" if needed not in ids and f"s{needed}" in ids else needed
+
+
+def _tool_named(text: str, tools: Sequence[str]) -> str:
+    name = text.strip()
+    if name in tools:
+        return name
+    bare = name.rsplit(".", 1)[-1].casefold()
+    return next((tool for tool in tools if tool.casefold() == bare), _one_line(name, 64))
+
+
+def _one_line(text: str, limit: int) -> str:
+    """A model's words as they may be passed on: without line breaks and broken characters, cut."""
+    return " ".join(text[: limit * 4].split())[:limit].encode("utf-8", "replace").decode()
+
+
+def sendable(value: Any) -> bool:
+    """Whether a value survives as JSON: a model can write numbers beyond 64 bits and halves of characters."""
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return False
+    return True
 
 
 def check_plan(steps: Sequence[Step], tools: Iterable[str], earlier: Iterable[str] = ()) -> None:
@@ -123,7 +176,9 @@ def check_plan(steps: Sequence[Step], tools: Iterable[str], earlier: Iterable[st
             raise PlanProblem(f"The id {step.id[:32]!r} is used twice.")
         for needed in step.depends_on:
             if needed not in ids and needed not in done:
-                raise PlanProblem(f"Step {step.id[:32]} depends on {needed[:32]!r}, which does not exist.")
+                raise PlanProblem(
+                    f"Step {step.id[:32]} depends on {_one_line(needed, 32)!r}, which does not exist or has failed."
+                )
     _refuse_cycle({step.id: {each for each in step.depends_on if each in ids} for step in steps})
 
 
@@ -169,11 +224,20 @@ def renamed(steps: Sequence[Step], taken: Iterable[str]) -> tuple[Step, ...]:
 
 
 def filled(step: Step, results: Mapping[str, ToolOutcome]) -> Mapping[str, Any]:
-    """The step's input with every `{{id}}` replaced by that step's short value, every `{{id.key}}` by a field."""
+    """The step's input with every `{{id}}` replaced by that step's short value, every `{{id.key}}` by a field.
+
+    Placeholders beyond MAX_FILLED_CHARS stay as they are.
+    """
+    room = MAX_FILLED_CHARS
 
     def value(found: re.Match[str]) -> str:
+        nonlocal room
         outcome = results.get(found[1])
-        return found.group() if outcome is None else short_value(outcome, found[2])
+        text = found.group() if outcome is None else short_value(outcome, found[2])
+        if len(text) > room:
+            return found.group()
+        room -= len(text)
+        return text
 
     filled_in: Mapping[str, Any] = _mapped(step.input, lambda text: _PLACEHOLDER.sub(value, text))
     return filled_in
@@ -186,7 +250,7 @@ def short_value(outcome: ToolOutcome, key: str | None = None) -> str:
         for name in (key,) if key else ("numeric", "exact"):
             if data.get(name) is not None:
                 found = data[name]
-                return found if isinstance(found, str) else orjson.dumps(found).decode()
+                return cut(found if isinstance(found, str) else orjson.dumps(found).decode(), MAX_FIELD_CHARS)
     quotes = "\n".join(source.quote for source in outcome.result.sources)
     return cut("\n".join(part for part in (outcome.result.text, quotes) if part), MAX_SHORT_VALUE_CHARS)
 

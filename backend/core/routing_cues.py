@@ -1,85 +1,30 @@
-"""Words that give a query's kind away, in English, German, French, Spanish, Italian and Portuguese."""
+"""Words that ask for a kind of tool, and those that say how big the work is.
+
+All patterns read text folded by `routing_text.fold` (lower case, no accents) in English, German, French, Spanish,
+Italian, Portuguese, and for the commonest things Dutch and Polish.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from backend.core.routing_words import (
+    AGGREGATE,
+    ARITHMETIC,
+    FRESH_TOPIC,
+    MY,
+    NOW,
+    PAPERS,
+    PLACE_OR_TIME,
+    SEARCH_VERB,
+    START,
+    UNITS_IN_UNIT,
+    WEATHER_ASKED,
+    WEATHER_SIGN,
+    WEATHER_WHEN,
+    WEATHER_WORD,
+)
 from backend.utils.patterns import LazyPattern
-
-# ---- for a plain completion ---------------------------------------------------------------------
-
-SMALL_TALK = LazyPattern(
-    r"\b(?:how are you|how(?:'s| is) it going|how do you do|what'?s up|who are you|what are you\b|what(?:'s|"
-    r" is) your name|"
-    r"what can you do|what do you do|how can you help|are you (?:a |an )?(?:human|robot|ai|bot|real|sentient|alive)|"
-    r"who made you|"
-    r"do you (?:like|love|feel|dream|think|have feelings)|tell me (?:a|another) (?:joke|story|riddle|fun fact)|"
-    r"wie geht(?:['’]?s| es)|wer bist du|was bist du|wie heißt du|was kannst du|erzähl(?:e)? (?:mir )?(?:einen|"
-    r"noch einen|eine)|"
-    r"ça va\b|comment (?:vas-tu|allez-vous|tu t['’]appelles)|qui es[- ]tu|que (?:sais|peux)[- ]tu faire|"
-    r"raconte(?:-moi)? une|"
-    r"cómo estás|qué tal|quién eres|cómo te llamas|qué (?:puedes|sabes) hacer|cuéntame un|"
-    r"come stai|come va\b|chi sei|come ti chiami|cosa (?:puoi|sai) fare|raccontami una|"
-    r"como (?:vai|estás|está você)|quem é você|o que você (?:pode|sabe) fazer|me conte uma|conta-me uma)"
-)
-_MAKE = (
-    r"(?:write|compose|draft|create|make up|invent|tell|generate|give me|suggest|brainstorm|schreib\w*|verfass\w*|"
-    r"dicht\w*|erfind\w*|"
-    r"écri[str]\w*|écrivez|compose|rédige\w*|invente\w*|propose|escrib\w+|redact\w+|invent\w+|compon\w*|scriv\w+|"
-    r"inventa\w*|escrev\w+|cri[ea]\w*)"
-)
-_WORK_OF_WORDS = (
-    r"(?:poem|haiku|limerick|sonnet|story|tale|song|lyrics|rap|essay|e-?mail|letter|speech|toast|slogan|tagline|"
-    r"tweet|caption|blog|"
-    r"novel|screenplay|dialogue|monologue|joke|riddle|bio|invitation|birthday|names? for|ideas? for|gedicht|"
-    r"geschichte|märchen|lied|"
-    r"aufsatz|brief|rede|witz|einladung|poème|histoire|conte|chanson|lettre|discours|courriel|blague|poema|historia|"
-    r"cuento|canción|"
-    r"carta|correo|discurso|chiste|poesia|storia|racconto|canzone|lettera|discorso|barzelletta|filastrocca|história|"
-    r"conto|canção|piada)"
-)
-CREATIVE = LazyPattern(rf"\b{_MAKE}\b.{{0,60}}?\b{_WORK_OF_WORDS}")
-REWRITE = LazyPattern(
-    r"^\W*(?:(?:please|can you|could you|kannst du|bitte|peux-tu|puedes|puoi|pode[s]?|por favor|per favore)\W+)*"
-    r"(?:translate|rewrite|rephrase|paraphrase|reword|proofread|correct|improve|shorten|polish|"
-    r"fix (?:the )?(?:grammar|spelling)|"
-    r"übersetz\w*|formuliere?|umformulier\w*|korrigier\w*|kürze?|verbessere?|traduis\w*|tradui[st]\w*|reformule\w*|"
-    r"corrige\w*|raccourci\w*|"
-    r"traduce\w*|reescrib\w*|reformula\w*|traduci\w*|riscriv\w*|correggi\w*|traduz\w*|reescrev\w*|corrij\w*)\b",
-    r"^\W*(?:please )?(?:summari[sz]e|explain|fasse?|résume[rz]?|resume|riassumi|resuma)\b.{0,20}"
-    r"\b(?:this|the following|following|below|diesen|folgenden|ce|le texte suivant|este|el siguiente|questo|"
-    r"il seguente|o seguinte)\b"
-    r"(?!.{0,20}\b(?:document|file|pdf|dokument|datei|fichier|documento|archivo|file|arquivo))",
-    r"^\W*(?:how do (?:you|i) say|wie sagt man|comment dit-on|cómo se dice|come si dice|como se diz)\b",
-    r"^\W*(?:make (?:it|that|this)|(?:a bit |much )?(?:shorter|longer|simpler|funnier)|say (?:it|that) (?:again|"
-    r"differently)|"
-    r"explain (?:that|it|this)(?: again| more simply| in simpler (?:words|terms))?\W*$|why\W*$|warum\W*$|"
-    r"pourquoi\W*$|por qué\W*$|perché\W*$|por quê\W*$|"
-    r"(?:go on|continue|weiter|mach weiter|continue[rz]?|continúa|continua)\W*$|(?:kürzer|plus court|más corto|"
-    r"più corto|mais curto)\b)",
-)
-_PROGRAM = (
-    r"(?:function|class|script|program|regex|regular expression|code|snippet|component|unit tests?|decorator|"
-    r"algorithm|query|api|cli|"
-    r"dockerfile|makefile|html|css|webpage|funktion|klasse|skript|programm|fonction|classe|programme|función|clase|"
-    r"programa|"
-    r"funzione|programma|função|código|codice)"
-)
-_PROGRAMMING_LANGUAGE = (
-    r"(?:python|javascript|typescript|java|rust|golang|go|kotlin|swift|ruby|php|perl|bash|shell|powershell|c\+\+|c#|"
-    r"haskell|scala|sql|html|"
-    r"css|react|vue|node|django|flask|fastapi)"
-)
-CODE_WRITING = LazyPattern(
-    rf"\b(?:write|create|implement|build|fix|debug|refactor|review|explain|optimi[sz]e|generate|schreib\w*|"
-    rf"erstell\w*|implementier\w*|"
-    rf"écri[str]\w*|crée\w*|escrib\w+|crea\w*|implementa\w*|scriv\w+|escrev\w+|"
-    rf"cri[ea]\w*)\b.{{0,40}}?\b{_PROGRAM}\b.{{0,60}}",
-    rf"^\W*how (?:do|can|to|would)\b.{{0,80}}\bin {_PROGRAMMING_LANGUAGE}\b",
-    rf"^\W*(?:was ist|wie)\b.{{0,80}}\bin {_PROGRAMMING_LANGUAGE}\b",
-)
-
-# ---- for tools ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,181 +35,243 @@ class ToolCue:
     documents") outweighs signs of a plain chat; a mere subject ("weather in …") does not.
     """
 
+    kind: str
     says: str
     pattern: LazyPattern
     tools: LazyPattern
-    instruction: bool
-    needs_documents: bool = False
+    instruction: bool = False
+    sure: bool = True
+    """Whether it decides by itself; otherwise it leans, and likeness to examples has its say."""
     requires: LazyPattern | None = None
     """Must be found too."""
+    unless: LazyPattern | None = None
+    """Must not be found."""
 
-    def found_in(self, text: str) -> bool:
-        return bool(self.pattern.search(text)) and (self.requires is None or bool(self.requires.search(text)))
+    def found_in(self, folded: str) -> bool:
+        return (
+            bool(self.pattern.search(folded))
+            and (self.requires is None or bool(self.requires.search(folded)))
+            and (self.unless is None or not self.unless.search(folded))
+        )
 
 
-_MY = (
-    r"(?:my|our|the|these|those|this|uploaded|attached|mein\w*|unser\w*|de[nmr]|diese\w*|hochgeladen\w*|mes|mon|ma|"
-    r"nos|notre|les|ces|mis|mi|nuestr[oa]s?|los|las|el|i miei|miei|il mio|la mia|nostri|nei|meus|minhas|nossos|os)"
+WEB_TOOLS = LazyPattern(r"\bweb\b|web_|internet")
+PAPER_TOOLS = LazyPattern(r"document|retriev|\brag")
+NUMBER_TOOLS = LazyPattern(r"math|calculat|statistic|data_|python")
+DATA_TOOLS = LazyPattern(r"statistic|\bdata\b|data_|\bsql|database")
+
+_ABOUT_WIKIPEDIA = LazyPattern(
+    r"\bwho (?:founded|made|owns|runs|started)\b|\bwhat is wikipedia\W*$|\bhow (?:does|do|is|can|to)\b.{0,30}wikipedia|"
+    r"\bis wikipedia\b|\b(?:people|students|anyone|school|schools|teachers)\b.{0,30}wikipedia|wikipedia\b.{0,30}\b(?:school|essays?|citations?)\W*$|\bwikipedia (?:reliable|trustworthy|free)\b|\b(?:was ist|qu'est-ce que|que es|cos'e|o que e) "
+    r"(?:la |die |a )?wikipedia\W*$",
+    flags=0,
 )
-_PAPERS = (
-    r"(?:documents?|files?|pdfs?|docs?|uploads?|attachments?|handbook|manual|contract|report|policy|policies|notes|"
-    r"paper|spreadsheet|"
-    r"dokument\w*|dateie?n?|unterlagen|handbuch\w*|vertrag\w*|bericht\w*|richtlinie\w*|fichiers?|manuel|contrat|"
-    r"rapport|documentos?|archivos?|contrato|"
-    r"informe|documenti|contratto|rapporto|manuale|arquivos?|relatório)"
+_MATH_SIGN = LazyPattern(r"[\d=√∫^]|\b(?:x|y|sin|cos|tan|pi|ln|log|exp)\b", flags=0)
+_CODE_SHOWN = LazyPattern(
+    r"\bprint ?\(|\bimport \w|\bdef \w|\bfor \w+ in\b|```|\w+\([^)\n]{0,80}\)|;\s|\bcode\b|\bskript\b|\bscript\b|\bpython\b|"
+    r"\bcodigo\b|\bcodice\b|\bprogram\w*\b",
+    flags=0,
 )
-_MATH_SIGN = LazyPattern(r"[\d=√∫^]|\b(?:x|y|sin|cos|pi)\b")
+_HOW_TO = LazyPattern(r"^\W*(?:how|wie|comment|como|come|hoe|jak) (?:do|can|to|would|kann|zeichne|mach\w*|faire|on|je|hago|"
+                      r"puedo|se|faccio|si|posso|faco)\b", flags=0)
 
 TOOL_CUES: tuple[ToolCue, ...] = (
     ToolCue(
+        "web",
         "a search of the web",
         LazyPattern(
-            r"\b(?:search|look (?:it |this |that |them )?up|browse|google|check|find)\b.{0,40}\b(?:web|internet|"
-            r"online|google)\b|^\W*google\b|"
-            r"\bweb search\b|\bon the (?:web|internet)\b",
-            r"\bsuch\w*\b.{0,40}\b(?:web|internet|netz|online)\b|\bim (?:internet|web|netz)\b|\bgoogle (?:mal|nach)\b",
-            r"\b(?:cherche\w*|recherche\w*|trouve\w*)\b.{0,40}\b(?:sur (?:internet|le web|google)|en ligne)\b|"
+            r"\b(?:search|look(?:ing)?|browse|google|check|find|see|people saying)\b.{0,60}?\b(?:(?:the )?web|internet|online|google)\b"
+            r"(?! (?:store|shop|course|sheets|docs|drive|maps))|\bweb search\b|\bon the (?:web|internet)\b",
+            rf"{START}(?:{SEARCH_VERB})\b(?! (?:engine|function|algorithm|paper|question|sheets|docs|drive)\b)",
+            r"\b(?:find|get|give|show)(?: me)? (?:(?:some|three|two|five|\d+) )?(?:the )?(?:recent|latest|newest|current) "
+            r"(?:\w+ ){0,2}(?:articles?|reviews?|news|studies|papers|sources|information|info|figures|numbers)\b",
+            r"\bfind (?:me |us )?(?:an? |some )(?!(?:synonym|rhyme|word|bug|way|name|title|idea))\w[\w ]{1,40}? (?:near|in|close to|around)\b",
+            r"\bfind (?:me )?(?:articles|reviews|news|flights|hotels|restaurants|tickets|information|info|out) (?:about|on|of|for|to|"
+            r"in|who|what|when|where|which|how)\b",
+            r"\b(?:such\w*|recherchier\w*|schau\w*|find\w*|guck\w*|aktuelle\w*)\b.{0,60}?\b(?:im |das )?(?:web|internet|netz|online)\b",
+            r"\b(?:cherche\w*|recherche\w*|trouve\w*|regarde\w*)\b.{0,60}?\b(?:sur (?:internet|le web|le net|google)|en ligne)\b|"
             r"\bsur (?:internet|le web)\b",
-            r"\bbusc\w*\b.{0,40}\b(?:internet|la web|en línea|google)\b|\ben (?:internet|la web)\b",
-            r"\b(?:cerc\w*|trova)\b.{0,40}\b(?:internet|rete|web|google|online)\b|\bsu internet\b",
-            r"\b(?:pesquis\w*|procur\w*|busc\w*)\b.{0,40}\b(?:internet|web|google|online)\b|\bna (?:internet|web)\b",
+            r"\b(?:busc\w*|investig\w*)\b.{0,60}?\b(?:internet|la web|en linea|google)\b|\ben (?:internet|la web)\b",
+            r"\b(?:cerc\w*|trova)\b.{0,60}?\b(?:internet|rete|web|google|online)\b|\bsu internet\b",
+            r"\b(?:pesquis\w*|procur\w*|busc\w*)\b.{0,60}?\b(?:internet|web|google|online)\b|\bna (?:internet|web)\b",
+            flags=0,
         ),
-        LazyPattern(r"\bweb\b|web_|internet"),
+        WEB_TOOLS,
         instruction=True,
+        unless=LazyPattern(
+            r"^\W*(?:how|wie|comment|como|come|hoe|jak) (?:do|does|can|to|would|kann|suche|faire|on|je|puedo|se|si|posso|faco)\b|"
+            r"\b(?:find|search|look|such|suche|busca|cherche|cerca|procura)\w* (?:\w+ ){0,2}(?:synonym|bug|error|mistake|rhyme|"
+            r"word|typo)\w*|\b(?:how does|how do|what is) (?:a |the )?(?:search engine|internet|web)\b|\bwrite\b.{0,40}\bthat (?:search|look)",
+            flags=0,
+        ),
     ),
     ToolCue(
+        "documents",
         "the user's documents",
         LazyPattern(
-            rf"\b(?:in|from|of|through|across|according to|within|based on|using|about|search|read|check|"
-            rf"what do(?:es)?) {_MY} (?:\w+ )?{_PAPERS}\b",
-            rf"\b(?:my|our|uploaded|attached) (?:\w+ )?{_PAPERS}\b|\b(?:i|we) (?:have )?(?:just )?uploaded\b|"
-            rf"\bthe (?:pdf|attachment|handbook)\b",
-            rf"\b(?:que dit|qué dice|was sagt|cosa dice|o que diz) (?:\w+ )?{_PAPERS}\b",
-            rf"\b(?:in|aus|laut|gemäß|nach|durchsuche?|über) {_MY} (?:\w+ )?{_PAPERS}\b|\b(?:mein\w*|unser\w*|"
-            rf"hochgeladen\w*) {_PAPERS}\b|\bim (?:handbuch|dokument|vertrag|bericht|pdf)\b",
-            rf"\b(?:laut|gemäß|selon|según|secondo|segundo) {_PAPERS}\b",
-            rf"\b(?:dans|selon|d['’]après|de) {_MY} {_PAPERS}\b|\b(?:mes|nos) {_PAPERS}\b",
-            rf"\b(?:en|según|de) {_MY} {_PAPERS}\b|\b(?:mis|nuestros) {_PAPERS}\b",
-            rf"\b(?:nei|secondo|dai) (?:\w+ )?{_PAPERS}\b|\bmiei {_PAPERS}\b",
-            rf"\b(?:nos|segundo|de acordo com) (?:\w+ )?{_PAPERS}\b|\b(?:meus|nossos) {_PAPERS}\b",
+            rf"\b(?:in|from|of|through|across|according to|within|based on|using|about|search|read|check|summari[sz]e|sum up|"
+            rf"what do(?:es)?|what's in|whats in) {MY} (?:\w+ )?{PAPERS}\b",
+            rf"\b(?:my|our|uploaded|attached|both|all(?: of)? (?:my|the|our|these)) (?:\w+ )?{PAPERS}\b|"
+            rf"\b(?:i|we) (?:have )?(?:just )?uploaded\b|\bthe (?:pdf|attachment|handbook|scan)\b",
+            rf"\b(?:does|did|do|is|are|was) (?:there (?:anything|something) )?(?:in )?{MY} (?:\w+ )?{PAPERS} "
+            rf"(?:say|mention|state|contain|allow|cover|list|include)",
+            rf"\b(?:que dit|que dice|was sagt|was steht|cosa dice|o que diz|o que fala|de quoi parle|de que trata|de que fala|"
+            rf"worum geht es|wat staat er)\b.{{0,12}}\b{PAPERS}\b",
+            rf"\b(?:in|aus|laut|gemass|nach|durchsuche?|uber|zu) {MY} (?:\w+ )?{PAPERS}\b|"
+            rf"\b(?:mein\w*|unser\w*|hochgeladen\w*|beide\w*|alle\w*(?: meine\w*)?) {PAPERS}\b|\b(?:im|vom|zum) {PAPERS}\b",
+            rf"\b(?:laut|gemass|selon|segun|secondo|segundo|volgens|wedlug) (?:\w+ )?{PAPERS}\b",
+            rf"\b(?:dans|selon|d'apres|de|sur|resume[rz]?) {MY} {PAPERS}\b|\b(?:mes|nos|ces|tous (?:mes|les)) {PAPERS}\b",
+            rf"\b(?:en|segun|de|resume|sobre) {MY} {PAPERS}\b|\b(?:mis|nuestros|todos (?:mis|los)) {PAPERS}\b",
+            rf"\b(?:nei|nel|secondo|dai|dal|riassumi) (?:\w+ )?{PAPERS}\b|\b(?:miei|nostri) {PAPERS}\b|\bsui miei {PAPERS}\b",
+            rf"\b(?:nos?|segundo|de acordo com|resum[ae]) (?:\w+ )?{PAPERS}\b|\b(?:meus|minhas|nossos|todos os(?: meus)?) {PAPERS}\b",
+            r"\b(?:que (?:subi|he subido|enviei)|que j'ai (?:envoye|charge|televerse)|die ich hochgeladen habe|che ho caricato)\b",
+            flags=0,
         ),
-        LazyPattern(r"document|retriev|\brag"),
+        PAPER_TOOLS,
         instruction=True,
-        needs_documents=True,
     ),
     ToolCue(
+        "code",
         "running code",
         LazyPattern(
-            rf"\b(?:run|execute|führe?|exécute\w*|lance|ejecuta\w*|corre|esegui\w*|"
-            rf"execute)\b.{{0,40}}\b(?:{_PROGRAM}|python|this)\b",
-            r"\b(?:plot|simulate|simuliere|zeichne)\b.{0,60}\b(?:curve|chart|graph|histogram|rolls|distribution|"
-            r"samples|times|kurve|diagramm)\b",
-            r"\b(?:code|skript|programm)\b.{0,20}\b(?:ausführen|laufen lassen)\b|\b(?:use|using|with|mit|avec|con|"
-            r"com) python\b.{0,60}\b(?:to|and|um|pour|para|per)\b",
+            rf"{START}(?:just |actually |now )?(?:run|execute|eval|fuhr\w*|executer?|execute[rz]?|lance|ejecuta\w*|corre|esegui\w*|"
+            rf"executa|rode|roda|rodar|uruchom|wykonaj|voer)\b",
+            r"\b(?:run|execute) (?:this|that|the|it|some|my|a) ?(?:following )?(?:\w+ )?(?:code|script|program|python|snippet)?\b",
+            r"\bwhat (?:does|is|will) (?:this|that|the) (?:\w+ )?(?:output|print|return)\b.{0,30}\brun\b|\bwhen (?:you|i) run\b",
+            r"\blass\w* (?:diesen|den|das) (?:code|skript|programm)\b|\btest (?:this|the) (?:function|code|script)\b",
+            r"\b(?:code|skript|programm)\b.{0,20}\b(?:ausfuhren|laufen lassen)\b",
+            flags=0,
         ),
         LazyPattern(r"\bcode\b|python|sandbox"),
         instruction=True,
+        requires=_CODE_SHOWN,
+        unless=_HOW_TO,
     ),
-    ToolCue("Wikipedia", LazyPattern(r"\bwikip[eéè]dia\b"), LazyPattern("wikipedia"), instruction=True),
     ToolCue(
+        "code",
+        "running code",
+        LazyPattern(
+            r"\b(?:use|using|with|mit|avec|con|com) python\b.{0,60}\b(?:to|and|um|pour|para|per)\b",
+            rf"{START}(?:plot|graph|draw|chart|simulate|visuali[sz]e|zeichne\w*|plotte|simulier\w*|trace[rz]?|dessine|simule[rz]?|"
+            rf"dibuja|grafica|simula|disegna|traccia|desenh[ae]|plot[ae]|teken|narysuj)\b.{{0,60}}"
+            rf"\b(?:curves?|charts?|graphs?|histograms?|rolls?|tosses|flips|distribution|samples|times|steps?|walk|game|pi|function|"
+            rf"y ?=|f\(x\)|sin|cos|x ?\^|x\*\*|kurve|diagramm|funktion|problem|dice|coins?|munzwurfe?|\w*wurfe?|courbe|graphique|fonction|lancers|"
+            rf"grafico|grafica|funcion|funzione|lanci|lanzamientos?|dados?|it|that|funcao|lancamentos|seno|coseno|wykres)",
+            rf"\b(?:make|create|show|draw|give|mach\w*|erstell\w*|fais|fai|haz|faz|crea|cria|monte carlo)\b(?: me| mir| moi| um| un| une|"
+            rf" ein| einen| eine| uma| a)*\s(?:\w+ )?(?:bar |pie |line )?(?:chart|plot|histogram|graph|diagramm|histogramm|graphique|"
+            rf"histogramme|grafico|grafica|histograma|istogramma|simulation)\b.{{0,20}}\b(?:of|from|for|von|aus|de|del|della|do|da|di)\b",
+            r"\b(?:generate|create) \d+ random\b|\bmonte[- ]carlo (?:estimate|simulation)\b",
+            flags=0,
+        ),
+        LazyPattern(r"\bcode\b|python|sandbox"),
+        instruction=True,
+        unless=_HOW_TO,
+    ),
+    ToolCue(
+        "wikipedia",
+        "Wikipedia",
+        LazyPattern(r"\bwikip[ei]{1,2}d[ií]a\b|\bwiki (?:page|article|entry|artikel|summary|lookup|search|seite)\b|\bwikipedi[ei]\b", flags=0),
+        LazyPattern("wikipedia"),
+        instruction=True,
+        unless=_ABOUT_WIKIPEDIA,
+    ),
+    ToolCue(
+        "sql",
         "a database",
         LazyPattern(
-            r"\bselect\b.{1,200}\bfrom\b|\b(?:query|search|ask|look in) (?:\w+ ){0,3}(?:database|tables?)\b|"
+            r"\bselect\b.{1,200}?\bfrom\b|\b(?:query|search|ask|look in) (?:\w+ ){0,3}(?:database|tables?)\b|"
             r"\bsql query (?:against|on|over)\b|\brun .{0,20}\bsql\b",
-            r"\b(?:in|aus) der datenbank\b|\bbase de données\b|\bbase de datos\b|\bbanco de dados\b|\bin (?:my|our|"
-            r"the) (?:database|sales table)\b",
+            r"\b(?:in|aus) der datenbank\b|\bbase de donnees\b|\bbase de datos\b|\bbanco de dados\b|"
+            r"\bin (?:my|our|the) (?:\w+ )?(?:database|tables?)\b|\baccording to the (?:\w+ )?table\b|"
+            r"\b(?:laut|in der|aus der) tabelle\b|\bdans la table\b|\ben la tabla\b|\bnella tabella\b|\bna tabela\b",
+            flags=0,
         ),
         LazyPattern(r"\bsql|database"),
         instruction=True,
+        unless=LazyPattern(r"^\W*(?:explain|what does|write|how)\b|\bsql query (?:that|which|to)\b(?<!run a sql query that)", flags=0),
+    ),
+    ToolCue("weather", "the weather", LazyPattern(WEATHER_ASKED, flags=0), LazyPattern("weather")),
+    ToolCue(
+        "weather",
+        "the weather",
+        LazyPattern(
+            rf"\b{WEATHER_SIGN}\b.{{0,60}}?\b{WEATHER_WHEN}\b|\b{WEATHER_WHEN}\b.{{0,60}}?\b{WEATHER_SIGN}\b|"
+            rf"^\W*(?:is|are|will|any|do|can|gibt|ist|kann|y a-t-il|hay|hace|c'e|ci|esta|ta|tem|vai|is er|schijnt)\b.{{0,40}}?\b{WEATHER_SIGN}\b.{{0,20}}?"
+            r"\b(?:in|at|near|auf|im|am|a|au|en|de|em|no|na|w) [a-z]{3,}",
+            rf"\b{WEATHER_WORD}\b.{{0,40}}?\b{PLACE_OR_TIME}\b|\b(?:today's|tomorrow's|current|heutige\w*|aktuelle\w*) {WEATHER_WORD}\b",
+            rf"^\W*(?:and |und |et |y |e )?(?:the |das |la |il |o |el )?{WEATHER_WORD} [a-z' -]{{3,40}}\W*$",
+            rf"\b(?:what(?:'?s| is) the|how(?:'?s| is) the|wie (?:ist|wird) das|quelle?|quel est le|que|che|wat voor|jaka) {WEATHER_WORD}\b",
+            flags=0,
+        ),
+        LazyPattern("weather"),
+        sure=False,
+        unless=LazyPattern(
+            r"\b(?:app|satellites?|balloons?|vane|station|meteorologists?|climate change|klimawandel|icons?|api|widget|difference|(?:good|ideal|right|best) temperature|century|"
+            r"combien de temps|unterschied|in general|usually|normally|typically|generally)\b|\btiempo (?:libre|real|parcial|completo)\b|"
+            r"\btempo (?:libero|reale|real|livre|parcial|pieno|integral)\b",
+            flags=0,
+        ),
     ),
     ToolCue(
+        "fresh", "something that changes from day to day", LazyPattern(FRESH_TOPIC, flags=0), WEB_TOOLS, sure=False
+    ),
+    ToolCue(
+        "math",
         "a calculation",
-        LazyPattern(
-            r"\b(?:calculate|compute|solve|evaluate|integrate|derivative|differentiate|factori[sz]e|factor|simplify|"
-            r"square root|determinant|eigenvalues?|factorial|gcd|lcm|logarithm|"
-            r"berechne|rechne|löse|ableitung|integriere|wurzel|wie ?viel (?:ist|sind|ergibt)|calcule[rz]?|"
-            r"résou[sd]\w*|dérivée|racine|combien (?:font|fait)|"
-            r"calcula\w*|resuelve|derivada|raíz|cuánto (?:es|son)|calcola|risolvi|derivata|radice|quanto fa|resolva|"
-            r"raiz|quanto é)\b",
-            r"^\W*(?:what(?:'s| is)|how much is|was ist|quanto fa|combien font)?\s*[\d(][\d\s.,()]*(?:[-+*/×÷^%]|"
-            r"\*\*|mod|times|plus|minus|mal|divided by)\s*[\d(][\d\s+\-*/×÷^%().,=]*\??$",
-            r"\b\d+(?:[.,]\d+)?\s?(?:%|percent|prozent|pour ?cent|por ciento|per cento|por cento) (?:of|von|de|di) ",
-        ),
+        LazyPattern(*ARITHMETIC, flags=0),
         LazyPattern(r"math|calculat|arithmetic"),
-        instruction=False,
+        sure=False,
         requires=_MATH_SIGN,
     ),
     ToolCue(
-        "an analysis of data",
-        LazyPattern(
-            r"\b(?:mean|average|median|standard deviation|sum|total|minimum|maximum|statistics|distribution|"
-            r"outliers?|analy[sz]e|"
-            r"mittelwert|durchschnitt\w*|median|summe|statistik|analysiere|moyenne|médiane|écart[- ]type|"
-            r"statistiques|media|mediana|promedio|"
-            r"desviación|estadísticas?|deviazione|statistiche|média|desvio|estatísticas?|analiza|analizza|"
-            r"analise)\b.{0,120}(?:\[|\{|\.csv\b|\.json\b|\bcsv\b|\bcolumns?\b|\bspalte\b|\bcolonne\b|\bcolumna\b|"
-            r"\bcolonna\b|\bcoluna\b|\bdata ?set\b)",
-            r"(?:\.csv|\.json)\b",
-        ),
-        LazyPattern(r"statistic|\bdata\b|data_"),
-        instruction=False,
+        "math",
+        "a calculation",
+        LazyPattern(UNITS_IN_UNIT, flags=0),
+        LazyPattern(r"math|calculat|arithmetic"),
     ),
     ToolCue(
-        "the weather",
+        "data",
+        "an analysis of data",
         LazyPattern(
-            r"\bhow (?:cold|warm|hot) (?:will|is) it\b|\b(?:weather|forecast|temperature)\b.{0,30}\b(?:in|for|at|"
-            r"today|tomorrow|tonight|this week|next)\b|"
-            r"\b(?:will|is) it (?:going to )?(?:rain|snow)|\bis it raining\b",
-            r"\b(?:wetter|temperatur|vorhersage)\b.{0,30}\b(?:in|für|heute|morgen)\b|\bregnet es\b|"
-            r"\bmétéo\b.{0,30}\b(?:à|de|demain|pour)|\bquel temps\b",
-            r"\b(?:tiempo hace|clima|pronóstico)\b.{0,30}\b(?:en|para|mañana|hoy)\b|\bche tempo\b|\bprevisioni\b|"
-            r"\bprevisão do tempo\b|\bcomo está o tempo\b",
+            rf"\b{AGGREGATE}\b.{{0,120}}?(?:\[|\{{|\.csv\b|\.json\b|\.xlsx\b|\bcsv\b|\bcolumns?\b|\bspalten?\b|\bcolonnes?\b|\bcolumnas?\b|"
+            rf"\bcolonn[ae]\b|\bcolunas?\b|\bdata ?set\b|\bspreadsheet\b)",
+            r"\b[\w-]+(?:\.csv|\.json|\.xlsx|\.tsv)\b",
+            r"\b(?:analy[sz]e|analysiere|analyse[rz]?|analiza|analizza|analise) (?:this|these|the|diese|ces|estos|questi|estes|os)?\W{0,3}"
+            r"(?:data|numbers|csv|table|daten|zahlen|donnees|datos|dati|dados|\[)",
+            rf"\b{AGGREGATE}\b.{{0,30}}?(?:-?\d+(?:[.,]\d+)?(?:\s*,\s*|\s+(?:and|und|et|y|e)\s+|\s+)){{2,40}}-?\d",
+            flags=0,
         ),
-        LazyPattern(r"weather"),
-        instruction=False,
+        LazyPattern(r"statistic|\bdata\b|data_"),
+        sure=False,
+        unless=LazyPattern(r"^\W*(?:what is|was ist|qu'est|que es|cos'e|o que e) (?:a|an|eine?|une?|uma?) ", flags=0),
     ),
 )
 
-FRESHNESS = LazyPattern(
-    r"\b(?:latest|newest|current(?:ly)?|right now|today'?s?|yesterday|this (?:week|month|year)|breaking|news|"
-    r"stock price|exchange rate|price of|"
-    r"aktuell\w*|neueste\w*|nachrichten|heute|gestern|börsenkurs|actualités?|dernières? nouvelles|aujourd['’]hui|"
-    r"hier|prix actuel|"
-    r"últimas noticias|noticias|actual(?:mente)?|hoy|ayer|notizie|oggi|ieri|attuale|notícias|hoje|ontem|atual)\b"
-)
+FRESHNESS = LazyPattern(rf"\b{NOW}\b", flags=0)
 COMPREHENSIVE = LazyPattern(
-    r"\b(?:comprehensive|in-depth|thorough|exhaustive|detailed)\b.{0,40}\b(?:report|analysis|overview|research|"
-    r"review|study|comparison|summary|investigation)\b",
-    r"\b(?:research|investigate)\b.{0,80}\b(?:report|and (?:compare|summari[sz]e|write))\b|\bfull (?:report|"
-    r"analysis)\b",
-    r"\b(?:umfassend|ausführlich|detailliert|gründlich|vollständig)\w*\b.{0,40}\b(?:bericht|analyse|übersicht|"
-    r"recherche|vergleich|zusammenfassung)\b",
-    r"\b(?:rapport|analyse|étude|synthèse)\b.{0,30}\b(?:compl(?:et|ète)|détaillée?|approfondie?|exhausti(?:f|ve))\b",
-    r"\b(?:informe|análisis|estudio)\b.{0,30}\b(?:complet[oa]|detallad[oa]|exhaustiv[oa]|profund[oa])\b",
-    r"\b(?:rapporto|relazione|analisi|studio)\b.{0,30}\b(?:complet[oa]|dettagliat[oa]|approfondit[oa])\b",
-    r"\b(?:relatório|análise|estudo)\b.{0,30}\b(?:complet[oa]|detalhad[oa]|aprofundad[oa])\b",
+    r"\b(?:comprehensive|in-depth|in depth|deep|thorough|exhaustive|detailed|structured|complete|full|extensive)\b.{0,40}?\b(?:reports?|analys[ei]s|briefing|"
+    r"overview|research|review|study|comparison|summary|investigation|dive)\b",
+    r"\b(?:market|industry) (?:overview|analysis|research)\b",
+    r"\b(?:research|investigate)\b.{0,120}?\b(?:reports?|and (?:compare|summari[sz]e|write))\b",
+    r"\b(?:umfassend|ausfuhrlich|detailliert|grundlich|vollstandig|komplett)\w*\b.{0,40}?\b(?:bericht|analyse|ubersicht|"
+    r"recherche|recherchier\w*|vergleich|zusammenfassung)\b|\brecherchier\w* (?:mal |bitte )?(?:ausfuhrlich|grundlich|umfassend)|"
+    r"\brecherchier\w*\b.{0,120}?\bbericht\b|\bwerte?\b.{0,60}?\b(?:komplett|vollstandig) aus\b",
+    r"\b(?:rapport|analyse|etude|synthese|recherche)\b.{0,30}?\b(?:complete?t?|detaillee?|approfondie?|exhausti(?:f|ve))\b",
+    r"\b(?:informe|analisis|estudio|investigacion)\b.{0,30}?\b(?:complet[oa]|detallad[oa]|exhaustiv[oa]|profund[oa])\b|"
+    r"\binvestig\w+ a fondo\b",
+    r"\b(?:rapporto|relazione|analisi|studio|ricerca)\b.{0,30}?\b(?:complet[oa]|dettagliat[oa]|approfondit[oa])\b",
+    r"\b(?:relatorio|analise|estudo|pesquisa)\b.{0,30}?\b(?:complet[oa]|detalhad[oa]|aprofundad[oa])\b|\bpesquis\w+ a fundo\b",
+    r"\b(?:volledig|uitgebreid|grondig)\w*\b.{0,30}?\b(?:rapport|analyse|onderzoek|overzicht)\b|\b(?:szczegolowy|pelny) raport\b",
+    flags=0,
 )
-SEVERAL = LazyPattern(r"\b(?:compare|contrast|pros and cons|vergleiche?|compare[rz]?|compara|comparar|confronta)\b")
 NUMERIC = LazyPattern(
-    r"\d.*?\D\d|\b(?:convert|square|cube|half|double|percent|prozent)\b.{0,30}\d|\d.{0,30}\b(?:miles|km|kg|euros?|"
-    r"dollars?|percent|times)\b"
+    r"\d.{0,200}?\D\d|\b(?:convert|square|cube|half|double|percent|prozent)\b.{0,30}\d|\d.{0,30}\b(?:miles|km|kg|euros?|"
+    r"dollars?|percent|times)\b",
+    flags=0,
 )
 DATA = LazyPattern(
     r"\b(?:my|the|this|these|our) (?:\w+ )?(?:table|data|dataset|spreadsheet|numbers|rows|columns)\b|"
-    r"\bdiese\w* (?:daten|zahlen|tabelle)\b|"
-    r"\bdie (?:tabelle|daten)\b|\b(?:ces|les) (?:données|chiffres)\b|\b(?:estos|los) datos\b|\b(?:questi|i) dati\b|"
-    r"\b(?:estes|os) dados\b"
-)
-DEPENDENT = LazyPattern(
-    r"\b(?:then|after(?:wards| that)|based on (?:that|this|the (?:result|answer|outcome))|depending on|use (?:that|"
-    r"the (?:result|answer))|"
-    r"dann|danach|anschließend|je nachdem|abhängig von|darauf basierend|ensuite|puis|en fonction d[eu]|"
-    r"selon le résultat|"
-    r"luego|después|dependiendo|según el resultado|poi|dopodiché|in base al risultato|a seconda|depois|em seguida|"
-    r"dependendo)\b",
-    r"^\W*(?:if|wenn|falls|si|se)\b.{3,200}\b(?:then|dann|alors|entonces|allora|então|otherwise|sonst|sinon|si no|"
-    r"altrimenti|senão|tell|what|find|search|calculate)\b",
-)
-EXPLORATORY = LazyPattern(
-    r"\b(?:step by step|schritt für schritt|étape par étape|paso a paso|passo (?:dopo|a) passo|figure out|find out)\b"
+    r"\bdiese\w* (?:daten|zahlen|tabelle)\b|\bdie (?:tabelle|daten)\b|\b(?:ces|les) (?:donnees|chiffres)\b|"
+    r"\b(?:estos|los) datos\b|\b(?:questi|i) dati\b|\b(?:estes|os) dados\b",
+    flags=0,
 )

@@ -1,25 +1,37 @@
-"""The labelled queries the router compares with, and the nearest-neighbour vote over them."""
+"""The labelled queries the router compares with.
+
+What is learned from them with the embedder of the repository lies beside them in `routing_examples.npz`, so that the
+first decision need not embed them; `scripts/embed_routing_examples.py` writes that file.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import hashlib
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
 
+from backend.core.routing_kernel import Fitted, fit, letters_of
 from backend.models.tools import ToolSpec
 
 if TYPE_CHECKING:
     from backend.embeddings.port import Embedder, FloatArray
 
 FILE = Path(__file__).with_name("routing_examples.jsonl")
-NEIGHBOURS = 7
-NEAR_ENOUGH = 0.28
-"""Cosine below which the nearest example says nothing about a query."""
+LEARNED = Path(__file__).with_name("routing_examples.npz")
+NEAR_ENOUGH = 0.2
+"""Cosine of meaning below which the nearest example says nothing about a query."""
+CHAT_WEIGHT = 1.8
+"""What likeness to a plain query weighs: a needless tool costs more than a missed one."""
 DOCUMENTS = "rag_retrieval"
+PATIENCE_S = 1.5
+"""How long a decision waits for the embedder; later ones profit from what it has prepared by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +43,6 @@ class Example:
     agent: str
     tool: str
 
-    @property
-    def agentic(self) -> bool:
-        return self.agent != "chat"
-
 
 def load_examples(path: Path = FILE) -> list[Example]:
     """The examples of a file with one JSON object a line: text, lang, agent (chat, react, plan_execute), tool."""
@@ -42,57 +50,132 @@ def load_examples(path: Path = FILE) -> list[Example]:
     return [Example(**orjson.loads(line)) for line in lines if line.strip()]
 
 
-class Examples:
-    """Example embeddings, made once on first need and kept; the server's own data, nobody's queries."""
+def digest_of(examples: Sequence[Example]) -> str:
+    """What is learned depends on this: the texts, their tools and their order, as a SHA-256 in hexadecimal."""
+    return hashlib.sha256("\n".join(f"{each.tool}\t{each.text}" for each in examples).encode()).hexdigest()
 
-    def __init__(self, embedder: Embedder, path: Path = FILE) -> None:
+
+def learn(examples: Sequence[Example], vectors: FloatArray, coefficients: FloatArray | None = None) -> Fitted:
+    """Learn to tell which tool a query needs, if any. `vectors` has shape (len(examples), d), rows of unit length."""
+    labels = [example.tool for example in examples]
+    return fit(labels, sorted(set(labels)), vectors, letters_of([e.text for e in examples]), coefficients)
+
+
+def save(learned: Fitted, examples: Sequence[Example], embedder: str, path: Path = LEARNED) -> None:
+    """Write what was learned, the embeddings as bytes with one scale a row."""
+    import numpy as np
+
+    scales = np.abs(learned.vectors).max(axis=1) / 127
+    np.savez(
+        path,
+        vectors=np.round(learned.vectors / scales[:, None]).astype(np.int8),
+        scales=scales.astype(np.float32),
+        coefficients=learned.coefficients,
+        digest=np.array(digest_of(examples)),
+        embedder=np.array(embedder),
+    )
+
+
+def load_learned(examples: Sequence[Example], embedder: str, path: Path = LEARNED) -> Fitted | None:
+    """What was learned before; None when the file was made of other examples or by another embedder, is missing or
+    is damaged."""
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if str(file["digest"]) != digest_of(examples) or str(file["embedder"]) != embedder:
+                return None
+            vectors = unit(file["vectors"].astype(np.float32) * file["scales"][:, None])
+            coefficients = file["coefficients"]
+    except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile):
+        return None
+    if len(vectors) != len(examples) or len(coefficients) != len(examples):
+        return None
+    return learn(examples, vectors, coefficients)
+
+
+def unit(vectors: FloatArray) -> FloatArray:
+    """The rows at unit length."""
+    import numpy as np
+
+    scaled: FloatArray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    return scaled
+
+
+def agentic_share(scores: Mapping[str, float], tools: set[str] | None, documents: bool) -> float:
+    """How much a query looks like those that need a tool, in [0, 1], from its score by tool (`""`: none).
+
+    Tools that are not offered do not count (`tools` None: all are), nor those for documents when there are none.
+    """
+    needed = sum(
+        max(score, 0.0)
+        for tool, score in scores.items()
+        if tool and (tools is None or tool in tools) and (tool != DOCUMENTS or documents)
+    )
+    return needed / (needed + CHAT_WEIGHT * max(scores.get("", 0.0), 0.0) + 1e-9)
+
+
+class Examples:
+    """Examples ready to be compared with; the server's own data, nobody's queries."""
+
+    def __init__(self, embedder: Embedder, path: Path = FILE, learned: Path = LEARNED) -> None:
         self._embedder = embedder
         self._path = path
-        self._lock = asyncio.Lock()
-        self._examples: list[Example] = []
-        self._vectors: FloatArray | None = None
+        self._file = learned
+        self._making: asyncio.Task[Fitted] | None = None
+        self._learned: Fitted | None = None
 
     async def agentic_share(self, query: str, specs: Sequence[ToolSpec] | None, documents: bool) -> float | None:
-        """How much of the neighbourhood of a query needed tools, in [0, 1]; None when nothing is near.
+        """How much a query looks like those that need one of the tools, in [0, 1].
 
-        Examples whose tool is not offered, or that are about documents when there are none, do not vote. Raises
-        what the embedder raises.
+        None when it is like none of them, or when the embedder is not ready after PATIENCE_S seconds: it goes on,
+        and later queries are compared. Raises what the embedder raises.
         """
-        vectors = await self._ready()
-        query_vector = await self._embedder.embed_query(query)
-        return vote(
-            self._examples, vectors @ query_vector, None if specs is None else {s.name for s in specs}, documents
-        )
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                learned = self._learned or await asyncio.shield(self._preparing())
+                vector = await self._embedder.embed_query(query)
+        except TimeoutError:
+            return None
+        assert learned is not None
+        scores, nearest = learned.scores(query, vector)
+        if nearest < NEAR_ENOUGH:
+            return None
+        return agentic_share(scores, None if specs is None else {spec.name for spec in specs}, documents)
 
-    async def _ready(self) -> FloatArray:
-        async with self._lock:
-            if self._vectors is None:
-                examples = load_examples(self._path)
-                self._vectors = await self._embedder.embed_documents([example.text for example in examples])
-                self._examples = examples
-            return self._vectors
+    @contextmanager
+    def only(self, known: Callable[[Example], bool]) -> Iterator[None]:
+        """Know only some of the examples for a while; for measuring."""
+        whole = self._learned
+        if whole is None:
+            raise RuntimeError("the examples have not been prepared yet")
+        examples = load_examples(self._path)
+        rows = [index for index, example in enumerate(examples) if known(example)]
+        self._learned = learn([examples[row] for row in rows], whole.vectors[rows])
+        try:
+            yield
+        finally:
+            self._learned = whole
 
+    async def aclose(self) -> None:
+        """Stop preparing, if that is still going on."""
+        if self._making is not None and not self._making.done():
+            self._making.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._making
 
-def vote(examples: Sequence[Example], similarity: FloatArray, tools: set[str] | None, documents: bool) -> float | None:
-    """The agentic share of the nearest examples, weighted by the square of their similarity.
+    def _preparing(self) -> asyncio.Task[Fitted]:
+        """The one task that prepares; a new one when the last failed or belongs to a loop that is gone."""
+        task = self._making
+        if task is None or task.done() or task.get_loop() is not asyncio.get_running_loop():
+            task = self._making = asyncio.create_task(self._prepare())
+        return task
 
-    Args:
-        similarity: shape (n,), cosine of the query with example i.
-        tools: names of the tools offered; None means all.
-    """
-    order = similarity.argsort()[::-1]
-    chosen: list[tuple[float, bool]] = []
-    for index in order.tolist():
-        example = examples[index]
-        if example.tool and tools is not None and example.tool not in tools:
-            continue
-        if example.tool == DOCUMENTS and not documents:
-            continue
-        chosen.append((float(similarity[index]), example.agentic))
-        if len(chosen) == NEIGHBOURS:
-            break
-    if not chosen or chosen[0][0] < NEAR_ENOUGH:
-        return None
-    weights = [max(score, 0.0) ** 2 for score, _ in chosen]
-    agentic = sum(weight for weight, (_, is_agentic) in zip(weights, chosen, strict=True) if is_agentic)
-    return agentic / (sum(weights) or 1.0)
+    async def _prepare(self) -> Fitted:
+        examples = await asyncio.to_thread(load_examples, self._path)
+        learned = await asyncio.to_thread(load_learned, examples, self._embedder.name, self._file)
+        if learned is None:
+            vectors = await self._embedder.embed_documents([example.text for example in examples])
+            learned = await asyncio.to_thread(learn, examples, vectors)
+        self._learned = learned
+        return learned

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,14 +12,16 @@ from typing import Any
 import orjson
 
 from backend.core.agent import ReActStep
+from backend.core.bounds import cut
 from backend.core.collect import Emit, Meter
-from backend.core.prompts import FALLBACK_NOTHING, FALLBACK_RESULT
-from backend.core.toolbox import Toolbox, ToolOutcome, arguments_of, cut
+from backend.core.prompts import FALLBACK_BECAUSE, FALLBACK_NOTHING, FALLBACK_RESULT, FALLBACK_RESULTS
+from backend.core.toolbox import MAX_NAME_CHARS, Toolbox, ToolOutcome, arguments_of
 from backend.models.errors import InvalidRequest
 from backend.models.messages import StepStatus, ToolFinished, ToolStarted
 from backend.models.tools import ToolResult
 
 MAX_FALLBACK_CHARS = 1_500
+MAX_FALLBACK_RESULTS = 3
 CANCELLED = "The call was cancelled before it ended."
 
 
@@ -30,8 +33,9 @@ class ToolRuns:
     meter: Meter
     steps: list[ReActStep] = field(default_factory=list)
     """Calls that ended, in the order of their ending; refused ones among them."""
-    _last_success: ToolOutcome | None = None
-    _started: int = 0
+    found: list[tuple[str, str]] = field(default_factory=list)
+    """Tool and words of the newest good results, for an answer that the model does not write."""
+    started: int = 0
 
     async def call(
         self,
@@ -47,15 +51,17 @@ class ToolRuns:
         """Run one tool; whatever goes wrong with it is in the outcome.
 
         `index` is the planned step's; without it calls are counted as they start. `again_on_failure`: a failure is
-        tried once more, within the same pair of events, if budget is left.
+        tried once more, within the same pair of events, if that can help and budget is left.
         """
         given, started_at, clock = readable(arguments), time.time(), time.perf_counter()
+        name = name[:MAX_NAME_CHARS]
         index = self._next_index(index)
         emit(ToolStarted(call_id, index, name, given, started_at))
         try:
             self.meter.tool_calls += 1
             outcome = await self.toolbox.call(name, arguments)
-            if outcome.error and again_on_failure and self.meter.tools_exhausted() is None:
+            again = again_on_failure and not outcome.permanent and self.meter.tools_exhausted() is None
+            if outcome.error and again:
                 self.meter.tool_calls += 1
                 outcome = await self.toolbox.call(name, arguments)
         except asyncio.CancelledError:
@@ -87,21 +93,36 @@ class ToolRuns:
     def refuse(self, name: str, arguments: str, thought: str, reason: str) -> str:
         """Note in the trace that a call was not made; returns the observation for the model. Emits nothing:
         no tool started."""
-        self.steps.append(ReActStep(thought, name, readable(arguments), reason, "refused", time.time(), 0.0))
+        self.steps.append(
+            ReActStep(thought, name[:MAX_NAME_CHARS], readable(arguments), reason, "refused", time.time(), 0.0)
+        )
         return reason
 
-    def fallback_answer(self) -> str:
-        """An answer in plain words made of the last good result, for when the model wrote none."""
-        found = self._last_success
-        if found is None:
-            return FALLBACK_NOTHING
-        result = cut(in_words(found), MAX_FALLBACK_CHARS)
-        return FALLBACK_RESULT.format(tool=found.name, result=result)
+    def told(self, name: str, arguments: str, thought: str, observation: str, words: str) -> None:
+        """Note a call that the caller has run: what the model sees of its result, and the result itself."""
+        self.steps.append(ReActStep(thought, name, readable(arguments), observation, None, time.time(), 0.0))
+        self._keep(name, words)
+
+    def fallback_answer(self, reason: str = "") -> str:
+        """An answer in plain words made of the last good results, for when the model wrote none.
+
+        `reason` is a sentence saying why it did not; it stands in front.
+        """
+        if not self.found:
+            answer = FALLBACK_NOTHING
+        elif len(self.found) == 1:
+            answer = FALLBACK_RESULT.format(tool=self.found[0][0], result=self.found[0][1])
+        else:
+            answer = FALLBACK_RESULTS.format(results="\n\n".join(f"{tool}: {words}" for tool, words in self.found))
+        return FALLBACK_BECAUSE.format(reason=reason, answer=answer) if reason else answer
+
+    def _keep(self, name: str, words: str) -> None:
+        self.found = [*self.found, (name, cut(words, MAX_FALLBACK_CHARS))][-MAX_FALLBACK_RESULTS:]
 
     def _next_index(self, index: int | None) -> int:
         if index is None:
-            index = self._started
-        self._started = max(self._started, index + 1)
+            index = self.started
+        self.started = max(self.started, index + 1)
         return index
 
     def _ended(
@@ -116,7 +137,7 @@ class ToolRuns:
     ) -> None:
         status: StepStatus = "failed" if outcome.error else "completed"
         if not outcome.error:
-            self._last_success = outcome
+            self._keep(outcome.name, in_words(outcome))
         self.steps.append(
             ReActStep(thought, outcome.name, outcome.arguments, outcome.observation, outcome.error, started_at, seconds)
         )
@@ -132,6 +153,7 @@ class ToolRuns:
                 seconds,
                 outcome.error,
                 outcome.result.data,
+                outcome.result.files,
             )
         )
 
@@ -156,3 +178,10 @@ def canonical(name: str, arguments: str | Mapping[str, Any]) -> tuple[str, bytes
         return name, orjson.dumps(arguments_of(arguments), option=orjson.OPT_SORT_KEYS)
     except (InvalidRequest, orjson.JSONEncodeError):
         return name, str(arguments).strip().encode("utf-8", "surrogatepass")
+
+
+def fingerprint(name: str, arguments: str | Mapping[str, Any]) -> str:
+    """`canonical` in 32 characters, to be kept over a pause."""
+    return hashlib.blake2b(
+        b"\0".join((name.encode("utf-8", "replace"), canonical(name, arguments)[1])), digest_size=16
+    ).hexdigest()

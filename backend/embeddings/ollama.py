@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,9 @@ CONNECT_SECONDS = 5.0
 SHORTEST_CUT = 64
 """Characters below which a text that Ollama calls too long is not cut further."""
 CHARS_PER_TOKEN = 4.0
+NAMED_CHARS = 40
+"""How much of a text that cannot be embedded is quoted to tell which one it is."""
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
 def create(settings: Settings, model: str) -> OllamaEmbedder:
@@ -41,7 +45,8 @@ class OllamaEmbedder:
         self._model = model
         self._hosts = [host.rstrip("/") if "://" in host else f"http://{host.rstrip('/')}" for host in hosts]
         self._timeout_s = timeout_s
-        self._keep_alive = keep_alive
+        # Numeric text must go as a number: Ollama takes a text for a duration, which "-1" is not.
+        self._keep_alive: str | float = float(keep_alive) if _NUMBER.fullmatch(keep_alive) else keep_alive
         self._session: aiohttp.ClientSession | None = None
         self._dimensions: int | None = None
 
@@ -90,7 +95,7 @@ class OllamaEmbedder:
             return np.concatenate([await self._embed(texts[:middle]), await self._embed(texts[middle:])])
         if status == 400 and len(texts[0]) > SHORTEST_CUT:
             return await self._embed([texts[0][: len(texts[0]) // 2]])
-        raise self._refusal(status, body)
+        raise self._refusal(status, body, texts)
 
     async def _post(self, texts: Sequence[str]) -> tuple[int, bytes]:
         """Status and body from the first host that can be reached."""
@@ -148,15 +153,16 @@ class OllamaEmbedder:
         unit: FloatArray = vectors / np.maximum(lengths, 1e-12)
         return unit
 
-    def _refusal(self, status: int, body: bytes) -> UpstreamError:
-        """The error for an answer that is not 200."""
+    def _refusal(self, status: int, body: bytes, texts: Sequence[str]) -> UpstreamError:
+        """The error for an answer that is not 200; it names a text that is alone to blame."""
         if status == 404:
             return UpstreamError(
                 f"The embedding model {self._model} is not installed in Ollama: run `ollama pull {self._model}`."
             )
         if status in (429, 503):
             return UpstreamBusy("Ollama is busy and does not take more texts to embed; try again in a moment.")
-        return UpstreamError(f"Ollama could not embed with {self._model} (status {status}): {_said(body)}")
+        what = f"the text that begins with {texts[0][:NAMED_CHARS]!r}" if status == 400 and len(texts) == 1 else "texts"
+        return UpstreamError(f"Ollama could not embed {what} with {self._model} (status {status}): {_said(body)}")
 
 
 def _said(body: bytes) -> str:

@@ -20,8 +20,8 @@ from backend.llm.builtin_choice import (
     propose_calls,
     put_into,
     weigh_progress,
-    whole_query,
 )
+from backend.llm.builtin_follow import whole_query
 from backend.llm.builtin_phrases import about, farewell, phrase
 from backend.llm.builtin_turn import Turn, read_turn
 from backend.llm.port import ChatRequest, ModelInfo, ModelServices, ResponseFormat
@@ -56,7 +56,7 @@ class BuiltinModel:
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
         self._descriptions: dict[str, FloatArray] = {}
-        capabilities = frozenset({"completion", "tools", "structured"})
+        capabilities = frozenset({"completion", "tools", "structured", "tools_only"})
         self._info = ModelInfo(MODEL, self.name, capabilities, CONTEXT_LENGTH, owned_by="hearth")
 
     async def list_models(self) -> list[ModelInfo]:

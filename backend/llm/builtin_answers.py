@@ -13,6 +13,7 @@ from backend.llm.builtin_lines import is_line
 from backend.llm.builtin_passages import Passage, best_sentences, clean
 from backend.llm.builtin_phrases import phrase
 from backend.llm.builtin_turn import Result
+from backend.utils.statistics_words import statistic_named
 
 if TYPE_CHECKING:
     from backend.embeddings.port import Embedder
@@ -21,6 +22,8 @@ MAX_TEXT_CHARS = 6000
 MAX_ROWS = 20
 MAX_CELL_CHARS = 80
 MAX_QUESTION_CHARS = 160
+ALL_FIELDS = "\n\n| field | type |"
+"""Where the table of all fields begins in the text of an analysis; a single answer needs none."""
 _PARAGRAPH_CHARS = 60
 """A tool's own text shorter than this beside sources is an announcement, not content."""
 
@@ -65,8 +68,23 @@ class AnswerWriter:
         empty = _empty_search(found.result.data)
         if empty:
             return self._say(empty, question=_short(question))
+        if _is_analysis(found.result.data):
+            return self._of_analysis(found.result.data, found.result.text.strip(), question)
         text = _rendered(found.result.data, found.result.text.strip())
         return self._limited(text) if text else self._say("empty", tool=found.name)
+
+    def _of_analysis(self, data: Mapping[str, Any], text: str, question: str) -> str:
+        """The statistic asked for; all of them when none was; and plainly so where the table does not have it."""
+        if data.get("unknown"):
+            return self._say(
+                "not_in_data", what=_short(", ".join(map(str, data["unknown"]))), question=_short(question)
+            )
+        if data["answer"]:
+            return self._limited(text.split(ALL_FIELDS)[0].strip())
+        if statistic_named(without_tables(question)):
+            names = ", ".join(clean(str(field.get("name", ""))) for field in data["fields"][:MAX_ROWS])
+            return self._say("no_statistic", question=_short(question), fields=names)
+        return self._limited(text)
 
     async def _from_passages(self, found: Result, question: str) -> str:
         assert found.result is not None
@@ -105,6 +123,18 @@ def cited(chosen: Sequence[Passage]) -> str:
         if i + 1 < len(chosen):
             out.append("\n" if is_line(text) or is_line(chosen[i + 1].text) else " ")
     return "".join(out)
+
+
+def _is_analysis(data: Any) -> bool:
+    return (
+        isinstance(data, Mapping) and {"rows", "fields", "answer"} <= data.keys() and isinstance(data["fields"], list)
+    )
+
+
+def without_tables(question: str) -> str:
+    """The lines of a question that are no data, the first one at least."""
+    first, _, rest = question.partition("\n")
+    return "\n".join([first, *(line for line in rest.split("\n") if line.endswith(("?", ".", "!")))])
 
 
 def _empty_search(data: Any) -> str | None:

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backend.llm.builtin_arithmetic import arithmetic_forms
-from backend.llm.builtin_turn import Result, single_value
+from backend.llm.builtin_turn import Result
 from backend.models.tools import ToolSpec
-from backend.utils.follow_ups import complete_follow_up, is_follow_up
 from backend.utils.query_text import (
     Part,
     asks_statistics_of_one,
@@ -32,6 +31,10 @@ MAX_ALTERNATIVES = 2
 ALTERNATIVE = 0.6
 """What another call must reach to be tried after the first has failed."""
 SEARCH_HANDICAP = 0.1
+_THERE = re.compile(
+    r"\s+(?:there|in there|in it|in that (?:file|table)|dort|darin|là|là-dedans|allí|ahí|lì|lá|nela?)\W*$",
+    re.IGNORECASE,
+)
 STAND_IN = "918273645"
 """Stands for an earlier result while a tool is asked what it would do with it."""
 
@@ -93,7 +96,7 @@ def find_needs(query: str, specs: Sequence[ToolSpec]) -> list[Need]:
     """The parts of a query that tools can serve, in order, and requests that none can (without options)."""
     named = named_tool(query, specs)
     whole = propose_calls(query, specs)
-    parts = split_parts(query)
+    parts = _with_premises(split_parts(query))
     if named is not None and len(parts) == 1:
         return [Need(query, (named,))]
     if len(parts) == 1 or (has_inline_data(query) and whole and whole[0].confidence >= SURE):
@@ -105,6 +108,21 @@ def find_needs(query: str, specs: Sequence[ToolSpec]) -> list[Need]:
     if len(needs) == 1 and whole and whole[0].confidence >= served[0].options[0].confidence:
         return [Need(query, whole)]
     return needs
+
+
+def _with_premises(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """A statement with numbers belongs to the question after it: "It costs 120, reduced by 15%. What do I pay?"."""
+    out: list[Part] = []
+    premise = ""
+    for part in parts:
+        if premise or (not is_request(part.text) and re.search(r"\d", part.text) and not refers_back(part.text)):
+            joined = f"{premise} {part.text}".strip()
+            premise = "" if is_request(part.text) else joined
+            if not premise:
+                out.append(Part(joined))
+        else:
+            out.append(part)
+    return (*out, Part(premise)) if premise else tuple(out)
 
 
 def _one_need(query: str, whole: tuple[Call, ...]) -> list[Need]:
@@ -137,6 +155,7 @@ def _needs_of(parts: Sequence[Part], specs: Sequence[ToolSpec]) -> list[Need]:
             options = (named,) if named else propose_calls(part.text, specs)
             if part.depends and needs and (not options or options[0].confidence < SURE):
                 options = propose_calls(f"{needs[-1].text.rstrip('?!. ')} {part.text}", specs) or options
+            options = _in_same_file(part.text, options, needs, specs) or options
             need = Need(part.text, options)
         if need.options and any(need.options[0] == other.options[0] for other in needs if other.options):
             continue
@@ -145,6 +164,21 @@ def _needs_of(parts: Sequence[Part], specs: Sequence[ToolSpec]) -> list[Need]:
         elif need.options or is_request(part.text):
             needs += _each_found(need)
     return needs
+
+
+def _in_same_file(
+    text: str, options: Sequence[Call], needs: Sequence[Need], specs: Sequence[ToolSpec]
+) -> tuple[Call, ...]:
+    """For a part that is sure of nothing itself: the call it would make if it named the file of the part before."""
+    before = next((need.options[0] for need in reversed(needs) if need.options), None)
+    if before is None or (options and options[0].confidence >= SURE):
+        return ()
+    file = before.arguments.get("file")
+    if not isinstance(file, str):
+        return ()
+    bare = _THERE.sub("", text.rstrip("?!. "))
+    found = propose_calls(f"{bare} in {file}?", [spec for spec in specs if spec.name == before.name])
+    return found if found and found[0].confidence >= SURE else ()
 
 
 def _dependent_need(part: Part, needs: Sequence[Need], specs: Sequence[ToolSpec]) -> Need | None:
@@ -198,38 +232,6 @@ def _both_named(query: str, whole: Sequence[Call]) -> list[Need]:
         ):
             return [Need(name, (Call(call.name, {**call.arguments, key: name}, call.confidence),)) for name in names]
     return []
-
-
-# ---- following on -------------------------------------------------------------------------------
-
-
-def whole_query(query: str, earlier: Sequence[str], last_answer: str, specs: Sequence[ToolSpec], depth: int = 3) -> str:
-    """The query made whole: a follow-up is completed from the turns before where a tool then knows what to do."""
-    if not earlier or depth == 0 or not (is_follow_up(query) or refers_back(query)):
-        return query
-    own = propose_calls(query, specs)
-    if own and own[0].confidence >= SURE and not refers_back(query):
-        return query
-    value = single_value(last_answer) if refers_back(query) else None
-    if value:
-        with_value = put_value(query, value)
-        for reading in (*arithmetic_forms(with_value), with_value):
-            if propose_calls(reading, specs):
-                return reading
-    before = whole_query(earlier[0], earlier[1:], "", specs, depth - 1)
-    said_before = propose_calls(before, specs)[:1]
-    scored = [(own[0].confidence if own else 0.0, query)]
-    for reading in complete_follow_up(before, query):
-        calls = propose_calls(reading, specs)
-        repeats = bool(said_before) and calls[:1] == said_before
-        scored.append((calls[0].confidence if calls and not repeats else 0.0, reading))
-    best = max(score for score, _ in scored)
-    if best < PLAUSIBLE:
-        return query
-    near = [each for score, each in scored if score >= best - 0.1 and each != query]
-    if best < SURE and is_follow_up(query) and near:
-        return near[0]
-    return next(each for score, each in scored if score == best)
 
 
 # ---- filling in by name -------------------------------------------------------------------------

@@ -10,6 +10,11 @@ _ROW = re.compile(r"^\s*\|(.*)\|\s*$")
 _RULE = re.compile(r"^[\s|:=-]+$")
 _VALUE = re.compile(r"^((?:[\w-]+|\[\d+\])(?:\.[\w-]+|\[\d+\])*): (\S.*)$")
 _RECORD = re.compile(r"^(.*\[\d+\])\.")
+_PAIR = r"[^:;\n]{1,80}: [^;\n]*"
+_LISTED = re.compile(rf"^{_PAIR}(?:; {_PAIR})+$")
+"""A row of a table written as `column: value; column: value`."""
+_NAMED_VALUE = re.compile(r"(?:^|[,;] )[^\W\d][\w .\[\]-]{0,60}: (?=\S)")
+_COLUMNS = re.compile(r"^Columns: [^:]+$")
 MAX_RECORD_LINES = 12
 
 
@@ -32,9 +37,16 @@ def is_line(text: str) -> bool:
     return bool(re.match(r"[\w .\[\]-]{1,60}: \S", text)) and text[-1:] not in ".!?"
 
 
+def is_record(text: str) -> bool:
+    """Whether a unit is a row or a record of several named values."""
+    return len(_NAMED_VALUE.findall(text)) > 1 and text[-1:] not in "!?"
+
+
 def _kind(line: str) -> str:
     if _ROW.match(line):
         return "table"
+    if _LISTED.match(line) or _COLUMNS.match(line):
+        return "listed"
     found = _VALUE.match(line)
     return "values" if found and ("." in found[1] or "[" in found[1]) else "prose"
 
@@ -44,6 +56,8 @@ def _read(block: list[str], kind: str) -> list[str]:
         return _rows(block)
     if kind == "values":
         return _records(block)
+    if kind == "listed":
+        return [line.strip() for line in block if not _COLUMNS.match(line)]
     return sentences("\n".join(block))
 
 

@@ -2,56 +2,42 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backend.llm.builtin_lines import units
+from backend.llm.builtin_agreement import Candidate, close_words, read_candidates, settle, weigh_words
+from backend.llm.builtin_question import CONTAINERS, Asked, read_question
 from backend.models.errors import HearthError
-from backend.utils.language import stem, stems
+from backend.utils.language import stem
 
 if TYPE_CHECKING:
     from backend.embeddings.port import Embedder
 
 MAX_SENTENCES = 3
-MAX_EMBEDDED = 48
-"""Sentences compared by meaning; the best by words go first."""
+MAX_EMBEDDED = 6
+"""Sentences compared by meaning: those that may answer, the best by words first. Each costs some milliseconds."""
+MAX_SUMMARISED = 32
+MAX_REREAD = 2
+"""Sentences in which other words for what they lack are looked for."""
+CLEARLY = 0.12
+"""How far the coverage of a sentence that has everything must be ahead of the next to need no comparison by meaning."""
 MAX_SENTENCE_CHARS = 320
 SAME_MEANING = 0.53
-"""Cosine at which a sentence answers even without a common word (MiniLM; unrelated pairs stay below 0.3)."""
+"""Cosine at which a sentence answers even with few common words (MiniLM; unrelated pairs stay below 0.3)."""
 NEAR_MEANING = 0.35
 GOOD_COVERAGE = 0.5
 """Weighted share of the question's words a sentence must have when its meaning is only near."""
 FULL_COVERAGE = 0.6
 """The same when there is no embedder, or its language is not the question's."""
+ALL_COVERAGE = 0.9
+"""Enough for any sentence: it has all that is asked for, in its own words or its heading's."""
 CLOSE_TO_BEST = 0.85
 NEAR_MISS = 0.6
 """Meaning plus half the coverage from which the best sentence is worth showing as the nearest, not as the answer."""
-_ASKS_NUMBER = re.compile(
-    r"\b(?:how (?:many|much|long|old|far|often|big|high|heavy|large|late)|when|what (?:time|date|year|percentage)|"
-    r"wie ?viele?|"
-    r"wie (?:lange?|oft|hoch)|wann|combien|quand|"
-    r"cuánt[oa]s?|cuándo|quant[oaie]|quando|quantos|quantas)\b",
-    re.IGNORECASE,
-)
-_ASKS_WHO = re.compile(r"^\W*(?:who(?:se|m)?|by whom|wer|wem|wen|wessen|qui|quién(?:es)?|chi|quem)\b", re.IGNORECASE)
-_AMOUNT = re.compile(
-    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|once|twice|noon|midnight|"
-    r"zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|zwölf|deux|trois|quatre|cinq|sept|huit|neuf|"
-    r"dix|dos|tres|cuatro|cinco|seis|due|tre|quattro|cinque|sei|dois)\b",
-    re.IGNORECASE,
-)
-_PERSON = re.compile(r"\b[A-ZÀ-Þ][a-zà-ÿ'’-]+ [A-ZÀ-Þ][\w'’-]+|\b(?:by|von|par|por|da) [A-ZÀ-Þ]\w+")
 TYPE_BONUS = 0.12
 """For a sentence with the kind of thing asked for: an amount or date, a person."""
-COMMON_WEIGHT = 0.2
-"""Of a word that is in the file's name or in most passages: it tells the passages apart no more."""
-COMMON_SHARE = 0.6
-MIN_PASSAGES = 3
-"""Fewer passages say nothing about which words are common."""
 RANK_PENALTY = 0.005
 """For each place down in the order of the search: it breaks ties only."""
 TYPED_MEANING = 0.15
@@ -62,18 +48,6 @@ _LEANS_BACK = re.compile(
     re.IGNORECASE,
 )
 _OWN_MARKER = re.compile(r"[\[【]\s*(\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*)\s*[\]】]")
-
-
-_CONTAINER_WORDS = (
-    "document documents file files pdf handbook manual contract report paper text upload uploaded attachment says "
-    "state "
-    "states mention mentions according tell find section passage dokument dokumente dokumenten datei handbuch vertrag "
-    "bericht laut unterlagen fichier manuel contrat rapport documento documentos archivo contrato informe documenti "
-    "contratto rapporto manuale arquivo relatorio"
-)
-_CONTAINERS = frozenset(map(stem, _CONTAINER_WORDS.split()))
-_MEASURE_WORDS = "long many much often old far big high large heavy late lang lange hoch oft alt weit groß schwer"
-_MEASURES = frozenset(map(stem, _MEASURE_WORDS.split()))
 _SUMMARY = re.compile(
     r"\b(?:summari[sz]e|summary|overview|main (?:points|ideas)|key (?:points|findings)|gist|fasse|zusammenfassung|"
     r"überblick|"
@@ -97,22 +71,6 @@ class Passage:
     filename: str = ""
 
 
-@dataclass(slots=True)
-class _Candidate:
-    text: str
-    marker: int
-    place: tuple[int, int]
-    """Passage and sentence, both from 0."""
-    context: str = ""
-    coverage: float = 0.0
-    telling: bool = True
-    """Has one of the words asked for that are not common to the passages."""
-    typed: bool = False
-    """Has the kind of thing asked for."""
-    meaning: float | None = None
-    score: float = 0.0
-
-
 @dataclass(frozen=True, slots=True)
 class Found:
     """Sentences in reading order. `certain` is False for one that is only the nearest there is."""
@@ -124,45 +82,75 @@ class Found:
 async def best_sentences(question: str, passages: Sequence[Passage], embedder: Embedder) -> Found:
     """The sentences that answer a question, at most MAX_SENTENCES; none when none does.
 
-    A sentence counts when its meaning is that of the question, or is near and it shares enough of the question's
-    words (rarer words weigh more). Goes by words alone when the embedder fails.
+    A sentence counts when it agrees with what the question names, and its meaning is that of the question or it
+    shares enough of its words (rarer words weigh more). Goes by words alone when the embedder fails.
     """
-    candidates = _candidates(passages)
-    asked = _asked(question)
-    if candidates and _SUMMARY.search(question) and all(word in _SUMMARY_WORDS | _CONTAINERS for word in asked):
+    asked = read_question(question)
+    candidates = read_candidates([(each.text, each.marker, each.filename) for each in passages])
+    if candidates and _SUMMARY.search(question) and all(word in _SUMMARY_WORDS | CONTAINERS for word in asked.words):
         return Found(await _central(candidates, embedder))
-    if not candidates or not asked:
+    if not candidates or not asked.words:
         return Found()
-    _weigh_words(asked, candidates, _common(asked, passages))
-    kind = _AMOUNT if _ASKS_NUMBER.search(question) else _PERSON if _ASKS_WHO.match(question) else None
+    weigh_words(asked, candidates)
     for each in candidates:
-        each.typed = kind is not None and bool(kind.search(each.text))
-    candidates.sort(key=lambda each: -each.coverage)
-    await _weigh_meaning(question, candidates[:MAX_EMBEDDED], embedder)
-    answering = [each for each in candidates if _answers(each)]
-    for each in answering:
-        bonus = TYPE_BONUS if each.typed else 0.0
-        penalty = 0.15 if each.text.endswith("?") or len(each.text.split()) < 3 else 0.0
-        meaning = each.meaning if each.meaning is not None else each.coverage
-        each.score = 0.6 * meaning + 0.4 * each.coverage + bonus - penalty
-        each.score -= RANK_PENALTY * each.place[0]
+        _score(each)
+    candidates.sort(key=lambda each: -each.score)
+    plausible = _of_the_kind([each for each in candidates if each.agrees and not each.missing])
+    if not _decided(plausible):
+        await _weigh_meaning(asked, (plausible or _lacking_little(candidates))[:MAX_EMBEDDED], embedder)
+        for each in candidates:
+            _score(each)
+    if not plausible:
+        await _accept_close_words(asked, candidates, embedder)
+    answering = sorted((each for each in plausible or candidates if _answers(each)), key=lambda each: -each.score)
     if not answering:
         return _nearest(candidates)
-    answering.sort(key=lambda each: -each.score)
     chosen = [each for each in answering if each.score >= CLOSE_TO_BEST * answering[0].score][:MAX_SENTENCES]
     return Found(_in_reading_order(chosen, candidates))
 
 
-def _asked(question: str) -> list[str]:
-    """Stems of what is asked, without the words for where it should be found ("the handbook says")."""
-    every = stems(question)
-    return [word for word in every if word not in _CONTAINERS] or every
+def _of_the_kind(plausible: list[Candidate]) -> list[Candidate]:
+    """Those with the kind of thing asked for, where one of them has as many of the words as the others."""
+    most = max((each.coverage for each in plausible), default=0.0)
+    typed = [each for each in plausible if each.typed]
+    return typed if any(each.coverage >= most - CLEARLY for each in typed) else plausible
 
 
-async def _central(candidates: Sequence[_Candidate], embedder: Embedder) -> tuple[Passage, ...]:
+def _decided(plausible: Sequence[Candidate]) -> bool:
+    """Whether one sentence has all that is asked for, and no other comes near."""
+    if not plausible or plausible[0].coverage < ALL_COVERAGE:
+        return False
+    return len(plausible) == 1 or plausible[1].coverage < plausible[0].coverage - CLEARLY
+
+
+def _lacking_little(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """When no sentence has everything: those that agree in names first, and lack the least."""
+    return sorted(candidates, key=lambda each: (not each.agrees, len(each.missing), -each.score))
+
+
+def _score(each: Candidate) -> None:
+    bonus = TYPE_BONUS if each.typed else 0.0
+    penalty = 0.15 if each.text.endswith("?") or len(each.text.split()) < 3 else 0.0
+    meaning = each.meaning if each.meaning is not None else each.coverage
+    each.score = 0.6 * meaning + 0.4 * each.coverage + bonus - penalty - RANK_PENALTY * each.place[0]
+
+
+async def _accept_close_words(asked: Asked, candidates: Sequence[Candidate], embedder: Embedder) -> None:
+    """Another word for the same thing counts as the word: tried for the best sentences that lack just one."""
+    lacking = [
+        each for each in candidates if each.agrees and len(each.missing) == 1 and (each.meaning or 0) >= NEAR_MEANING
+    ]
+    for each in sorted(lacking, key=lambda each: -each.score)[:MAX_REREAD]:
+        found = await close_words(asked, each, embedder)
+        if found:
+            settle(asked, each, found)
+            _score(each)
+
+
+async def _central(candidates: Sequence[Candidate], embedder: Embedder) -> tuple[Passage, ...]:
     """For a summary: the sentences nearest to the mean of all, no two alike; the first ones when the embedder fails."""
-    whole = [each for each in candidates if len(each.text.split()) >= 5][:MAX_EMBEDDED] or list(
-        candidates[:MAX_EMBEDDED]
+    whole = [each for each in candidates if len(each.text.split()) >= 5][:MAX_SUMMARISED] or list(
+        candidates[:MAX_SUMMARISED]
     )
     try:
         vectors = await embedder.embed_documents([each.text for each in whole])
@@ -178,7 +166,7 @@ async def _central(candidates: Sequence[_Candidate], embedder: Embedder) -> tupl
     return _in_reading_order([whole[index] for index in sorted(chosen)], candidates)
 
 
-def _nearest(candidates: Sequence[_Candidate]) -> Found:
+def _nearest(candidates: Sequence[Candidate]) -> Found:
     near = [
         each
         for each in candidates
@@ -190,79 +178,23 @@ def _nearest(candidates: Sequence[_Candidate]) -> Found:
     return Found((Passage(clean(best.text), best.marker),), certain=False)
 
 
-def _candidates(passages: Sequence[Passage]) -> list[_Candidate]:
-    """Every different sentence once. A heading is not one, but lends its words to the sentence after it."""
-    out: list[_Candidate] = []
-    seen: set[str] = set()
-    for i, passage in enumerate(passages):
-        heading = ""
-        before = ""
-        for j, sentence in enumerate(units(passage.text)):
-            key = " ".join(sentence.lower().split())
-            if _is_heading(sentence):
-                heading = sentence
-                continue
-            if key not in seen:
-                seen.add(key)
-                lent = f"{heading} {before}".strip() if _LEANS_BACK.match(sentence) else heading
-                out.append(_Candidate(sentence, passage.marker, (i, j), lent))
-            before = sentence
-    return out
-
-
-def _is_heading(sentence: str) -> bool:
-    bare = sentence.strip("# *")
-    return sentence.startswith("#") or (
-        len(bare.split()) <= 8 and bare[-1:].isalnum() and not re.search(r"\d", bare[-3:]) and ":" not in bare
-    )
-
-
-def _common(asked: Sequence[str], passages: Sequence[Passage]) -> set[str]:
-    """The words asked for that most passages or the files' names have; none when nothing else is asked for."""
-    named = {word for each in passages for word in stems(re.sub(r"[_.-]", " ", each.filename.rsplit(".", 1)[0]))}
-    having = Counter(word for each in passages for word in set(stems(each.text)))
-    most = COMMON_SHARE * len(passages) if len(passages) >= MIN_PASSAGES else math.inf
-    common = {word for word in asked if word in named or having[word] >= most}
-    return common if any(word not in common and word not in _MEASURES for word in asked) else set()
-
-
-def _weigh_words(asked: Sequence[str], candidates: Sequence[_Candidate], common: set[str]) -> None:
-    """Coverage: share of the question's words a sentence has, each weighted by its rarity among the sentences.
-
-    A word that no sentence has keeps its full weight, so that a question about something else is not covered. A
-    heading's words count half, and common words hardly.
-    """
-    own = [set(stems(each.text)) for each in candidates]
-    lent = [set(stems(each.context)) if each.context else set() for each in candidates]
-    having = Counter(word for words in own for word in words)
-    weight = {word: 1 + math.log((1 + len(own)) / (1 + having[word])) / 4 for word in asked}
-    weight.update({word: COMMON_WEIGHT for word in weight if word in common})
-    if common:
-        weight.update({word: COMMON_WEIGHT for word in weight if word in _MEASURES})
-    total = sum(weight.values())
-    for each, words, heading in zip(candidates, own, lent, strict=True):
-        got = sum(weight[word] * (1.0 if word in words else 0.5 if word in heading else 0.0) for word in asked)
-        each.coverage = got / total
-        each.telling = not common or any(
-            word in words or word in heading for word in asked if word not in common and word not in _MEASURES
-        )
-
-
-async def _weigh_meaning(question: str, candidates: Sequence[_Candidate], embedder: Embedder) -> None:
+async def _weigh_meaning(asked: Asked, candidates: Sequence[Candidate], embedder: Embedder) -> None:
     texts = [f"{each.context}: {each.text}" if each.context else each.text for each in candidates]
-    subject = " ".join(word for word in question.split() if stem(word.lower().strip("?!.,:;'\"")) not in _CONTAINERS)
+    subject = " ".join(word for word in asked.text.split() if stem(word.lower().strip("?!.,:;'\"")) not in CONTAINERS)
     try:
-        queries = [await embedder.embed_query(text) for text in dict.fromkeys((question, subject)) if text]
+        query = await embedder.embed_query(subject or asked.text)
         vectors = await embedder.embed_documents(texts)
     except HearthError:
         return
     for each, vector in zip(candidates, vectors, strict=True):
-        each.meaning = max(float(vector @ query) for query in queries)
+        each.meaning = float(vector @ query)
 
 
-def _answers(each: _Candidate) -> bool:
-    if not each.telling:
+def _answers(each: Candidate) -> bool:
+    if not each.telling or not each.agrees or each.missing:
         return False
+    if each.coverage >= ALL_COVERAGE:
+        return each.meaning is None or each.meaning >= TYPED_MEANING
     if each.typed and each.coverage >= TYPED_COVERAGE and (each.meaning is None or each.meaning >= TYPED_MEANING):
         return True
     if each.meaning is None:
@@ -272,7 +204,7 @@ def _answers(each: _Candidate) -> bool:
     return each.meaning >= NEAR_MEANING and each.coverage >= GOOD_COVERAGE
 
 
-def _in_reading_order(chosen: list[_Candidate], candidates: Sequence[_Candidate]) -> tuple[Passage, ...]:
+def _in_reading_order(chosen: list[Candidate], candidates: Sequence[Candidate]) -> tuple[Passage, ...]:
     """The chosen sentences, each that leans on the one before it ("It …") together with that one."""
     by_place = {each.place: each for each in candidates}
     for each in list(chosen):

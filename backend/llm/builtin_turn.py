@@ -15,9 +15,10 @@ from backend.models.tools import ToolResult
 _ADDED_BY_AGENT = re.compile(
     r"\n\n(?:Still missing, after the steps already taken:|Results of the tools:|"
     r"Fill in the input of the step that serves:"
-    r"|\(The results do not cover:)",
+    r"|Steps that failed:|\(The results do not cover:)",
 )
 _EXPRESSION = re.compile(r"(?!.*\b(?:or|and)\b)[-−]?[\w.^*/()+ -]{1,120}")
+_OVER = re.compile(r" \(over [\d,]+ values\)")
 _NUMBER = re.compile(r"[-−]?\d+(?:[.,]\d+)*")
 
 
@@ -110,13 +111,15 @@ def single_value(found: Any) -> str | None:
     if isinstance(found, (int, float)):
         return f"{found:.15g}" if isinstance(found, float) else str(found)
     if isinstance(found, Mapping):
-        named = next((found[key] for key in ("value", "exact", "result", "answer", "numeric") if key in found), None)
+        named = next((found[key] for key in ("value", "exact", "numeric", "result", "answer") if key in found), None)
         if isinstance(named, str):
             return named.strip() if _EXPRESSION.fullmatch(named.strip()) else None
         return single_value(named)
-    if not isinstance(found, str) or len(found) > 400:
+    if not isinstance(found, str):
         return None
-    text = found.strip().split("\n")[0].rstrip(". ")
+    text = _OVER.sub("", found.strip().split("\n")[0]).rstrip(". ")
+    if len(text) > 400:
+        return None
     if "→" in text or text.count("=") > 1:
         return None
     if "=" in text:

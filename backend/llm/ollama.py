@@ -29,11 +29,11 @@ from backend.llm.ollama_errors import (
 )
 from backend.llm.ollama_hosts import Host, choose_host
 from backend.llm.ollama_library import Library
-from backend.llm.ollama_models import PROVIDER, Installed, ModelDetails, full_name, seconds_of
+from backend.llm.ollama_models import PROVIDER, Installed, full_name, seconds_of
 from backend.llm.ollama_request import Defaults, keep_alive_of
 from backend.llm.ollama_stream import AnswerParser
 from backend.llm.ollama_tally import Tally, came_to_nothing, finished_of
-from backend.llm.ollama_window import MIN_WINDOW
+from backend.llm.ollama_window import MIN_WINDOW, Windows
 from backend.llm.port import ChatRequest, ModelInfo, ModelProvider, ModelServices
 from backend.models.errors import HearthError, ModelNotFound, UpstreamCut
 from backend.models.messages import Event
@@ -77,8 +77,7 @@ class OllamaProvider:
         self._preferred = full_name(settings.ollama_model) if settings.ollama_model else ""
         self._hosts = [Host(url, settings.ollama_num_parallel) for url in base_urls(settings.ollama_host)]
         self._library = Library([host.url for host in self._hosts], OllamaPackage())
-        self._windows: dict[str, int] = {}
-        """The largest window each model has had: asking for less would make Ollama load it anew."""
+        self._windows = Windows()
         self._session: aiohttp.ClientSession | None = None
 
     # ---- models ---------------------------------------------------------------------------------
@@ -146,7 +145,7 @@ class OllamaProvider:
                 if call.parser.ending is None:
                     events = await call.next()
                     continue
-                tally.add(call.parser, attempts.prepared.prompt_tokens)
+                tally.add(call.parser, attempts.prepared.prompt_tokens, attempts.prepared.window)
                 if not came_to_nothing(call.parser, request) or not attempts.ask_again_without_thinking():
                     break
                 log.info("%s gave no answer, asked once more", request.model)
@@ -161,17 +160,12 @@ class OllamaProvider:
 
     async def _attempts(self, request: ChatRequest) -> Attempts:
         details = await self._library.details(request.model)
-        return Attempts(request, details, self._defaults, await self._largest_window(details))
-
-    async def _largest_window(self, details: ModelDetails) -> int:
-        """What this model has had from us, or has now from somebody else. Not below what is loaded costs no reload."""
-        if self._defaults.num_ctx is not None:
-            return 0
         name = full_name(details.info.id)
-        if name not in self._windows:
+        if self._defaults.num_ctx is None and not self._windows.knows(name):
+            # What it is loaded with now, perhaps by somebody else: to ask for less would load it anew.
             loaded = await self._library.loaded_window(details.hosts[0], details.info.id) if details.hosts else 0
-            self._windows.setdefault(name, loaded if loaded >= MIN_WINDOW else 0)
-        return self._windows[name]
+            self._windows.worked(name, loaded if loaded >= MIN_WINDOW else 0)
+        return Attempts(request, details, self._defaults, self._windows.at_least(name), self._windows.at_most(name))
 
     async def _open(self, attempts: Attempts) -> tuple[Call, list[Event]]:
         """A call with its first events in hand. Raises what ends the last attempt."""
@@ -186,25 +180,31 @@ class OllamaProvider:
                 last = await self._naming_installed(error, attempts)
             except HearthError as error:
                 last = error
-            await asyncio.sleep(attempts.after(last))
+            wait_s = attempts.after(last)
+            if attempts.too_large is not None:
+                self._windows.too_large(full_name(attempts.details.info.id), attempts.too_large)
+            await asyncio.sleep(wait_s)
 
     async def _begin(self, attempts: Attempts) -> tuple[Call, list[Event]]:
-        prepared, details = attempts.prepared, attempts.details
-        body = prepared.encoded()
-        session = await self._open_session()
-        parser = AnswerParser(attempts.expected())
+        details, session = attempts.details, await self._open_session()
+        name = full_name(details.info.id)
         host = choose_host(self._hosts, details.hosts, attempts.tried)
         slot = await host.acquire(self._first_s, blamed=host.url in attempts.tried)
         attempts.tried.append(host.url)
-        call = Call(host.url, details.info.id, parser, slot, self._first_s, self._gap_s)
         with contextlib.ExitStack() as on_failure:
+            on_failure.callback(slot.release)
+            # The window may have grown while this request was waiting.
+            attempts.raise_window(self._windows.at_least(name))
+            prepared = attempts.prepared
+            parser = AnswerParser(attempts.expected())
+            call = Call(host.url, details.info.id, parser, slot, self._first_s, self._gap_s)
             on_failure.callback(call.close)
-            await call.start(session, body)
-            events = await call.next()
+            with self._windows.asking(name, prepared.window):
+                await call.start(session, prepared.encoded())
+                events = await call.next()
             on_failure.pop_all()
         # Only a window that worked is kept: one that was too large for the memory must not stay.
-        name = full_name(details.info.id)
-        self._windows[name] = max(self._windows.get(name, 0), prepared.window)
+        self._windows.worked(name, prepared.window)
         return call, events
 
     async def _naming_installed(self, error: ModelNotFound, attempts: Attempts) -> ModelNotFound:

@@ -78,6 +78,10 @@ class ThinkingUnsupported(InvalidRequest):
     default_code = "unsupported_parameter"
 
 
+class ShapeRefused(InvalidRequest):
+    """The model's chat template refuses the order of roles."""
+
+
 class ToolsUnsupported(InvalidRequest):
     default_code = "tools_unsupported"
 
@@ -161,8 +165,12 @@ def _by_text(reason: Reason, model: str) -> HearthError | None:
         return InvalidRequest(
             "Ollama cannot work with this response_format: simplify the JSON schema.", param="response_format"
         )
-    if "no user query" in text or "system message must be" in text or "jinja" in text:
-        return InvalidRequest(f"The model {model!r} refuses a conversation of this shape.", param="messages")
+    if "no user query" in text or "system message must be" in text or "jinja" in text or "must alternate" in text:
+        return ShapeRefused(
+            f"The model {model!r} refuses a conversation of this shape: begin with a user message, then let assistant"
+            " and user take turns.",
+            param="messages",
+        )
     if "timed out waiting for" in text:
         return UpstreamTimeout("Ollama could not load the model in time: try again, or use a smaller model.")
     if "memory" in text:
@@ -212,6 +220,14 @@ def model_not_found(model: str, installed: Sequence[str]) -> ModelNotFound:
 def context_too_long(model: str) -> ContextTooLong:
     return ContextTooLong(
         f"The conversation does not fit the context window of {model!r}: shorten it, or use a model with a larger one.",
+        param="messages",
+    )
+
+
+def last_turn_too_long(model: str, window: int) -> ContextTooLong:
+    return ContextTooLong(
+        "The last message, with the instructions and tools that go with it, does not fit the context window of"
+        f" {model!r} ({window} tokens): shorten it, or use a model with a larger window.",
         param="messages",
     )
 

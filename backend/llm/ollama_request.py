@@ -12,14 +12,15 @@ from typing import Any
 import orjson
 
 from backend.llm.ollama_errors import embeddings_only, tools_unsupported
+from backend.llm.ollama_fit import Fitted, fit, required_tokens
 from backend.llm.ollama_models import ModelDetails
 from backend.llm.ollama_window import (
     CAUTIOUS,
+    COMFORTABLE_WINDOW,
     DEFAULT_ANSWER_TOKENS,
     LIKELY,
     choose_window,
     conversation_tokens,
-    fit,
 )
 from backend.llm.port import ChatRequest, ResponseFormat
 from backend.models.errors import InvalidRequest, SettingsError
@@ -28,6 +29,8 @@ from backend.models.tools import ToolSpec
 
 log = logging.getLogger("hearth.ollama")
 
+BEGIN, GO_ON = "Please begin.", "Please go on."
+"""What the user is taken to have said where a conversation begins or ends with the assistant."""
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _DURATION = re.compile(r"-?(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+")
 _NO_THINKING = frozenset({"none", "minimal"})
@@ -87,36 +90,48 @@ def keep_alive_of(value: str) -> float | int | str | None:
 
 
 def prepare(
-    request: ChatRequest, details: ModelDetails, defaults: Defaults, at_least: int = 0, caution: float = 1.0
+    request: ChatRequest,
+    details: ModelDetails,
+    defaults: Defaults,
+    at_least: int = 0,
+    at_most: int | None = None,
+    caution: float = 1.0,
+    taking_turns: bool = False,
 ) -> Prepared:
     """The body for a request.
 
     Args:
         at_least: the largest window this model has had so far.
-        caution: factor on the token estimate, see ollama_window.fit.
+        at_most: the largest window the memory suffices for; None when that is not known.
+        caution: factor on the token estimate, see ollama_fit.fit.
+        taking_turns: for templates that insist on user and assistant by turns: adjacent messages are joined.
 
     Raises:
         InvalidRequest: no user message, images or tools that the model cannot take, a tool_choice that names none.
-        ContextTooLong: system messages and the last turn alone do not fit the model's window.
+        ContextTooLong: system messages and the words of the last turn alone do not fit the model's window.
     """
     _check(request, details)
     tools = offered_tools(request, details)
     tool_bodies = [_tool(tool) for tool in tools]
     extra_bytes = len(orjson.dumps(tool_bodies)) if tool_bodies else 0
-    messages = _with_system(request.messages, _instructions(request, tools))
+    messages = _with_system(_sendable(request.messages, details), _instructions(request, tools))
+    if taking_turns:
+        messages = _by_turns(messages)
     answer = request.sampling.max_tokens or DEFAULT_ANSWER_TOKENS
     trained = details.info.context_length
     if defaults.num_ctx is not None:
         window = min(defaults.num_ctx, trained)
     else:
-        needed = int(conversation_tokens(messages, extra_bytes, CAUTIOUS) * caution) + answer
-        window = choose_window(needed, trained, at_least)
-    kept = fit(messages, extra_bytes, window, answer, details.info.id, caution)
-    if len(kept) < len(messages):
-        log.info("%s: %d old messages left out to fit %d tokens", details.info.id, len(messages) - len(kept), window)
+        wanted = int(conversation_tokens(messages, extra_bytes, CAUTIOUS) * caution) + answer
+        # The second figure costs as much as the first, and only decides where that is large.
+        required = int(required_tokens(messages, extra_bytes) * caution) if wanted > COMFORTABLE_WINDOW else 0
+        window = choose_window(wanted, required, trained, at_least, at_most)
+    fitted = fit(messages, extra_bytes, window, answer, details.info.id, caution)
+    kept = fitted.messages
+    _log_losses(fitted, details.info.id, window)
     body: dict[str, Any] = {
         "model": details.info.id,
-        "messages": _messages(kept, details),
+        "messages": _messages(kept),
         "stream": True,
         "options": _options(request, defaults, window),
     }
@@ -132,6 +147,18 @@ def prepare(
         body["think"] = think
     estimate = conversation_tokens(kept, extra_bytes, LIKELY)
     return Prepared(body, window, estimate, frozenset(tool.name for tool in tools))
+
+
+def _log_losses(fitted: Fitted, model: str, window: int) -> None:
+    if fitted.left_out or fitted.cut:
+        log.info("%s: %d messages left out and %d cut to fit %d tokens", model, fitted.left_out, fitted.cut, window)
+
+
+def _sendable(messages: Sequence[Message], details: ModelDetails) -> Sequence[Message]:
+    """The messages without thinking that would not be sent, so that it is not counted either."""
+    if details.can("thinking") or not any(message.reasoning for message in messages):
+        return messages
+    return [replace(message, reasoning="") if message.reasoning else message for message in messages]
 
 
 def _check(request: ChatRequest, details: ModelDetails) -> None:
@@ -197,17 +224,34 @@ def _with_system(messages: Sequence[Message], instructions: Sequence[str]) -> tu
     return (Message("system", "\n\n".join(parts)), *others) if parts else others
 
 
-def _messages(messages: Sequence[Message], details: ModelDetails) -> list[dict[str, Any]]:
+def _by_turns(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """User and assistant strictly by turns, the user first and last: what one says in a row becomes one message."""
+    out: list[Message] = []
+    for message in messages:
+        before = out[-1] if out else None
+        if before is not None and before.role == message.role in ("user", "assistant") and not before.tool_calls:
+            text = "\n\n".join(part for part in (before.content, message.content) if part)
+            out[-1] = replace(message, content=text, images=(*before.images, *message.images))
+            continue
+        if message.role == "assistant" and (before is None or before.role == "system"):
+            out.append(Message("user", BEGIN))
+        out.append(message)
+    if out and out[-1].role == "assistant" and not out[-1].tool_calls:
+        out.append(Message("user", GO_ON))
+    return tuple(out)
+
+
+def _messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
     names = {call.id: call.name for message in messages for call in message.tool_calls}
-    return [_message(message, names, details) for message in messages]
+    return [_message(message, names) for message in messages]
 
 
-def _message(message: Message, names: Mapping[str, str], details: ModelDetails) -> dict[str, Any]:
+def _message(message: Message, names: Mapping[str, str]) -> dict[str, Any]:
     out: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.images:
         out["images"] = [base64.b64encode(image.data).decode("ascii") for image in message.images]
     if message.role == "assistant":
-        if message.reasoning and details.can("thinking"):
+        if message.reasoning:
             out["thinking"] = message.reasoning
         if message.tool_calls:
             out["tool_calls"] = [_call(index, call) for index, call in enumerate(message.tool_calls)]
@@ -258,14 +302,16 @@ def _format(form: ResponseFormat | None) -> str | dict[str, Any] | None:
 def _options(request: ChatRequest, defaults: Defaults, window: int) -> dict[str, Any]:
     """Sampling options. Of those that make Ollama load a model anew, num_ctx is the only one ever sent."""
     sampling = request.sampling
-    structured = _format(request.response_format) is not None
+    limit = sampling.max_tokens
+    if _format(request.response_format) is not None:
+        # A grammar may leave only white space to generate, and JSON longer than the window is never whole.
+        limit = min(limit or window, window)
     wanted: dict[str, Any] = {
         "num_ctx": window,
         "temperature": defaults.temperature if sampling.temperature is None else sampling.temperature,
         "top_p": defaults.top_p if sampling.top_p is None else sampling.top_p,
         "top_k": defaults.top_k,
-        # A grammar may leave only white space to generate; the window bounds that.
-        "num_predict": window if structured and sampling.max_tokens is None else sampling.max_tokens,
+        "num_predict": limit,
         "stop": list(sampling.stop) or None,
         "seed": sampling.seed,
         "presence_penalty": sampling.presence_penalty,

@@ -13,6 +13,10 @@ from backend.models.messages import Finished, Usage
 
 log = logging.getLogger("hearth.ollama")
 
+SMALL_PROMPT_TOKENS = 2000
+"""Of shorter prompts the estimate is too coarse to conclude anything."""
+HALF_WINDOW_SLACK = 4
+
 
 @dataclass(slots=True)
 class Tally:
@@ -24,7 +28,8 @@ class Tally:
     reasoning: int = 0
     estimated: bool = False
 
-    def add(self, parser: AnswerParser, estimated_prompt: int) -> None:
+    def add(self, parser: AnswerParser, estimated_prompt: int, window: int) -> None:
+        """`estimated_prompt` in tokens; `window` is the context window the prompt had to fit."""
         ending = parser.ending
         if ending is None:
             return
@@ -34,15 +39,24 @@ class Tally:
         self.completion += completion
         self.reasoning += round(completion * parser.thinking_size / size) if size else 0
         self.estimated = self.estimated or ending.prompt_tokens is None or ending.completion_tokens is None
-        if ending.prompt_tokens is not None and estimated_prompt > 2000 and ending.prompt_tokens < estimated_prompt / 2:
+        if ending.prompt_tokens is not None and _lost(ending.prompt_tokens, estimated_prompt, window):
             log.warning(
-                "Ollama read %d tokens of a prompt of about %d: it may have dropped the rest",
+                "Ollama read %d tokens of a prompt of about %d (window %d): it may have dropped the rest",
                 ending.prompt_tokens,
                 estimated_prompt,
+                window,
             )
 
     def usage(self) -> Usage:
         return Usage(self.prompt, self.completion, self.reasoning, self.step, self.estimated)
+
+
+def _lost(read: int, estimated: int, window: int) -> bool:
+    """Whether Ollama has probably not read the whole prompt. It says so nowhere, but what it cuts in the middle comes
+    down to half the window."""
+    if estimated <= SMALL_PROMPT_TOKENS:
+        return False
+    return read < estimated / 2 or (abs(read - window // 2) <= HALF_WINDOW_SLACK and estimated > window * 0.6)
 
 
 def came_to_nothing(parser: AnswerParser, request: ChatRequest) -> bool:

@@ -1,16 +1,20 @@
-"""The context window: how many tokens a conversation costs, how large a window to ask for, what to drop.
+"""The context window: how many tokens a conversation costs, and how large a window to ask for.
 
 Ollama has no tokenizer endpoint and drops old messages without a word, so the counting is done here, by bytes.
+A window that differs from the loaded one makes Ollama load the model anew, so each model has one for all its calls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
-from backend.llm.ollama_errors import context_too_long
 from backend.models.messages import Message
 
 MIN_WINDOW = 4096
+COMFORTABLE_WINDOW = 32_768
+"""History and room for a long answer make a window grow up to here: beyond it, memory is worth more than old turns."""
 DEFAULT_ANSWER_TOKENS = 1024
 """Room kept for an answer whose length the caller did not limit."""
 CAUTIOUS = 3.0
@@ -21,6 +25,8 @@ MESSAGE_TOKENS = 8
 """What a chat template puts around one message."""
 IMAGE_TOKENS = 768
 """Ollama's own flat figure."""
+TOO_LARGE_S = 600.0
+"""How long a window for which the memory did not suffice is not asked for again."""
 
 
 def text_bytes(text: str) -> int:
@@ -33,7 +39,8 @@ def text_tokens(characters: int) -> int:
 
 
 def message_tokens(message: Message, bytes_per_token: float) -> int:
-    size = text_bytes(message.content) + sum(len(c.name) + text_bytes(c.arguments) for c in message.tool_calls)
+    size = text_bytes(message.content) + text_bytes(message.reasoning)
+    size += sum(len(call.name) + text_bytes(call.arguments) for call in message.tool_calls)
     return int(size / bytes_per_token) + MESSAGE_TOKENS + IMAGE_TOKENS * len(message.images)
 
 
@@ -42,53 +49,64 @@ def conversation_tokens(messages: Iterable[Message], extra_bytes: int, bytes_per
     return sum(message_tokens(m, bytes_per_token) for m in messages) + int(extra_bytes / bytes_per_token)
 
 
-def choose_window(needed: int, trained: int, at_least: int) -> int:
-    """The window to ask for: a power of two from 4096 that holds `needed` tokens.
+def choose_window(wanted: int, required: int, trained: int, at_least: int, at_most: int | None = None) -> int:
+    """The window to ask for: a power of two from 4096.
 
     Args:
-        needed: tokens of prompt and answer together.
+        wanted: tokens of the whole prompt and its answer; heeded up to COMFORTABLE_WINDOW.
+        required: tokens without which the request cannot be asked at all; heeded up to the model's own limit.
         trained: the model's own limit; never exceeded.
         at_least: the largest window this model has had so far. A smaller one would load it anew for nothing.
+        at_most: what the memory is known to suffice for; None when it never failed.
     """
+    needed = max(min(wanted, COMFORTABLE_WINDOW), required)
     window = MIN_WINDOW
     while window < needed:
         window *= 2
-    return min(max(window, at_least), trained)
+    window = min(max(window, at_least), trained)
+    return window if at_most is None else min(window, max(at_most, MIN_WINDOW))
 
 
-def fit(
-    messages: Sequence[Message], extra_bytes: int, window: int, answer: int, model: str, caution: float = 1.0
-) -> tuple[Message, ...]:
-    """The conversation without its oldest turns, so that it and `answer` tokens fit the window.
+class Windows:
+    """The windows that the models have had. Names are full names.
 
-    A turn begins at a user message and is kept or dropped whole, so calls stay with their results; system
-    messages and the last turn always stay.
-
-    Args:
-        caution: factor on all estimates, above 1 once Ollama has found a prompt longer than estimated.
-
-    Raises:
-        ContextTooLong: system messages and the last turn alone do not fit.
+    Also counts those that are being asked for right now: of two requests at once, the smaller one must not take the
+    window away from the larger one.
     """
-    system = [m for m in messages if m.role == "system"]
-    turns = _turns(m for m in messages if m.role != "system")
-    room = (window - min(answer, window // 4)) / caution
-    costs = [conversation_tokens(turn, 0, CAUTIOUS) for turn in turns]
-    total = conversation_tokens(system, extra_bytes, CAUTIOUS) + sum(costs)
-    first = 0
-    while total > room and first < len(turns) - 1:
-        total -= costs[first]
-        first += 1
-    kept = [m for turn in turns[first:] for m in turn]
-    if total > room and conversation_tokens([*system, *kept], extra_bytes, LIKELY) * caution >= window:
-        raise context_too_long(model)
-    return (*system, *kept)
 
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._worked: dict[str, int] = {}
+        self._asked: dict[str, list[int]] = {}
+        self._too_large: dict[str, tuple[float, int]] = {}
 
-def _turns(messages: Iterable[Message]) -> list[list[Message]]:
-    turns: list[list[Message]] = []
-    for message in messages:
-        if message.role == "user" or not turns:
-            turns.append([])
-        turns[-1].append(message)
-    return turns
+    def knows(self, name: str) -> bool:
+        return name in self._worked
+
+    def worked(self, name: str, window: int) -> None:
+        """The model has answered with this window, or is loaded with it (0: with none)."""
+        self._worked[name] = max(self._worked.get(name, 0), window)
+
+    def too_large(self, name: str, window: int) -> None:
+        """The memory did not suffice for this window."""
+        self._too_large[name] = (self._clock() + TOO_LARGE_S, window)
+        if self._worked.get(name, 0) >= window:
+            self._worked[name] = window // 2
+
+    def at_least(self, name: str) -> int:
+        """The largest window the model has or is getting: no request may ask for less."""
+        return max(self._worked.get(name, 0), *self._asked.get(name, ()), 0)
+
+    def at_most(self, name: str) -> int | None:
+        until, window = self._too_large.get(name, (0.0, 0))
+        return window // 2 if until > self._clock() else None
+
+    @contextmanager
+    def asking(self, name: str, window: int) -> Iterator[None]:
+        """While a request with this window is on its way."""
+        asked = self._asked.setdefault(name, [])
+        asked.append(window)
+        try:
+            yield
+        finally:
+            asked.remove(window)

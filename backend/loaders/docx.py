@@ -55,10 +55,10 @@ def _block(block: Any) -> str:
     return "\n".join([head, "|" + " --- |" * len(rows[0]), *body])
 
 
-def check_archive(path: Path) -> None:
+def check_archive(path: Path, main: str = "word/document.xml", what: str = "a Word document") -> None:
     """Refuse bombs before anything is unpacked for use: sizes are counted while inflating, since headers lie.
 
-    Raises LoadRefused.
+    `main` is the part that makes the archive `what`. Raises LoadRefused.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -67,8 +67,8 @@ def check_archive(path: Path) -> None:
                 raise LoadRefused("The document holds too many parts to be opened safely.")
             if sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
                 raise LoadRefused("The document unpacks to more than 100 MiB and is refused.")
-            if "word/document.xml" not in archive.namelist():
-                raise LoadRefused("The file is named .docx but is not a Word document.")
+            if main not in archive.namelist():
+                raise LoadRefused(f"The file is named like {what} but is something else.")
             total = 0
             for entry in entries:
                 total += _inflated(archive, entry, MAX_UNPACKED_BYTES - total)

@@ -12,7 +12,12 @@ from backend.loaders.text import decode, looks_like_text
 from backend.models.documents import PageText
 
 MAX_DEPTH = 64
-MAX_VALUES = 500_000
+MAX_CHARS = 2 * 1_048_576
+"""Characters of text that go into the index whole; of a longer file only the beginning does."""
+KEPT_CHARS = 65_536
+HEAD_BYTES = 4 * 1_048_576
+MAX_WHOLE_BYTES = 64 * 1_048_576
+CUT = "(The text is cut here; SQL reaches every record of a file of records.)"
 
 
 class JsonLoader:
@@ -31,10 +36,57 @@ class JsonLoader:
 
     def load(self, path: Path) -> Iterator[PageText]:
         """One text: each leaf on a line of its own under its dotted path, records separated by a blank line."""
-        value = _parse(decode(path.read_bytes()))
-        lines: list[str] = []
-        _flatten(value, "", lines, 0)
-        yield PageText(None, "\n".join(lines))
+        value, is_cut = _read(path)
+        lines = _Lines()
+        try:
+            _flatten(value, "", lines, 0)
+        except _Full:
+            is_cut = True
+        text = "\n".join(lines)
+        if is_cut:
+            text = f"{text[:KEPT_CHARS].rpartition(chr(10))[0]}\n{CUT}"
+        yield PageText(None, text)
+
+
+class _Full(Exception):
+    """There is enough text for the index."""
+
+
+class _Lines(list[str]):
+    """Lines of text; raises _Full when they come to 2 MB."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._characters = 0
+
+    def append(self, line: str) -> None:
+        self._characters += len(line) + 1
+        if self._characters > MAX_CHARS:
+            raise _Full
+        super().append(line)
+
+
+def _read(path: Path) -> tuple[Any, bool]:
+    """The value, or the first records of a large file of JSON lines, and whether there is more."""
+    size = path.stat().st_size
+    if size > HEAD_BYTES:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+        lines = decode(head[: head.rfind(b"\n") + 1]).splitlines() if b"\n" in head else []
+        records = _records(lines)
+        if records is not None:
+            return records, True
+    if size > MAX_WHOLE_BYTES:
+        raise LoadRefused("A JSON file above 64 MiB must hold one record on each line: convert it to JSON lines.")
+    return _parse(decode(path.read_bytes())), False
+
+
+def _records(lines: list[str]) -> list[Any] | None:
+    try:
+        records = [json.loads(line) for line in lines if line.strip()]
+    except (ValueError, RecursionError):
+        return None
+    return records if len(records) > 1 else None
 
 
 def _parse(text: str) -> Any:
@@ -55,8 +107,6 @@ def _parse(text: str) -> Any:
 def _flatten(value: Any, path: str, lines: list[str], depth: int) -> None:
     if depth > MAX_DEPTH:
         raise LoadRefused(f"The JSON nests deeper than {MAX_DEPTH} levels.")
-    if len(lines) > MAX_VALUES:
-        raise LoadRefused(f"The JSON holds more than {MAX_VALUES} values: split the file.")
     if isinstance(value, dict):
         for key, child in value.items():
             _flatten(child, f"{path}.{key}" if path else str(key), lines, depth + 1)

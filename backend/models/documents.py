@@ -28,6 +28,8 @@ class Document:
     progress: float = 0.0
     error: str | None = None
     purpose: str = "assistants"
+    note: str | None = None
+    """One sentence about what was left out, for a document that is ready nevertheless."""
 
 
 @dataclass(frozen=True, slots=True)

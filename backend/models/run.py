@@ -57,6 +57,10 @@ class RunContext:
     base_url: str = ""
     """Scheme and host as the caller sees this server, without a trailing slash."""
     fence: str = ""
+    allowed_tools: frozenset[str] | None = None
+    """Names of the tools this run may use; None means all there are."""
+    confirmed_tools: frozenset[str] = frozenset()
+    """Tools whose calls the caller has agreed to, where a tool asks for that."""
     checkpoint: Mapping[str, Any] | None = None
     """What an earlier run left in Finished.checkpoint when it stopped for the caller's tools; the results of those
     calls are the tool messages at the end of the conversation. Its key `agent` names the agent that wrote it; an

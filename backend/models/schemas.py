@@ -105,6 +105,9 @@ class ChatCompletionRequest(Wire):
     session_id: Annotated[str, Field(max_length=128)] | None = None
     max_iterations: Annotated[int, Field(ge=1)] | None = None
     budget: BudgetIn | None = None
+    enabled_tools: Annotated[list[str], Field(max_length=200)] | None = None
+    disabled_tools: Annotated[list[str], Field(max_length=200)] | None = None
+    confirmed_tools: Annotated[list[str], Field(max_length=200)] | None = None
 
 
 class EmbeddingRequest(Wire):
@@ -135,6 +138,12 @@ class KeyRequest(Wire):
 
 class TitleRequest(Wire):
     title: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class ToolSettingsRequest(Wire):
+    """Body of PUT /api/tools/settings: the tools that may not run for this user."""
+
+    disabled_tools: Annotated[list[str], Field(max_length=200)]
 
 
 class ToolRunRequest(Wire):

@@ -87,9 +87,11 @@ class ToolSpec:
 
     `parameters` is a JSON schema of type object. `propose` lets the built-in model and the router ask
     the tool itself what it makes of a query; providers that speak to a real model ignore it.
+    `strict`: arguments that do not fit the schema are of no use to whoever runs the tool.
     """
 
     name: str
     description: str
     parameters: Mapping[str, Any]
     propose: Propose | None = None
+    strict: bool = False

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from backend.storage.artifact_store import ArtifactStore
 from backend.storage.conversation_store import ConversationStore
 from backend.storage.document_store import DocumentStore
+from backend.storage.preference_store import PreferenceStore
 from backend.storage.run_store import RunStore
+from backend.storage.table_store import TableStore
 from backend.storage.user_store import SessionStore, UserStore
 
 
@@ -22,5 +24,7 @@ class Stores:
     documents: DocumentStore
     runs: RunStore
     artifacts: ArtifactStore
+    preferences: PreferenceStore
+    tables: TableStore
     damaged: Callable[[], list[str]]
     aclose: Callable[[], Awaitable[None]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -13,7 +13,7 @@ from backend.core.toolbox import Toolbox, ToolRegistry
 from backend.core.tracing import TracedProvider
 from backend.llm.port import Model
 from backend.models.errors import HearthError
-from backend.models.messages import Event, Finished, Message, Sources, TextDelta
+from backend.models.messages import Event, Finished, Message, ModelCalled, Sources, TextDelta
 from backend.models.run import RunContext
 from backend.models.tools import ToolSpec
 
@@ -26,6 +26,8 @@ class AgenticTask:
     model: Model
     registry: ToolRegistry
     caller_tools: Sequence[ToolSpec] = ()
+    late: Callable[[ModelCalled], None] | None = None
+    """Told of the calls of the model that were broken off together with the run."""
 
     async def run(self, messages: Sequence[Message], context: RunContext) -> AsyncGenerator[Event, None]:
         """The agent's events, with a ModelCalled after each call of the model; Sources (every `[n]` of the answer
@@ -34,7 +36,10 @@ class AgenticTask:
         What a checkpoint holds of the sources is handed back to the toolbox, so that markers keep their numbers.
         """
         toolbox = self.registry.toolbox(context, caller=self.caller_tools)
+        toolbox.guard.own_words = [message.content for message in messages if message.role == "user"]
+        toolbox.guard.read_untrusted = any(message.role == "tool" for message in messages)
         if context.checkpoint is not None:
+            toolbox.guard.read_untrusted = True
             toolbox.sources.extend(sources_from_json(context.checkpoint["sources"]))
         traced = TracedProvider(self.model.provider)
         answer: list[str] = []
@@ -57,6 +62,10 @@ class AgenticTask:
             for call in traced.take():
                 yield call
             raise
+        finally:
+            if self.late is not None:
+                for call in traced.take():
+                    self.late(call)
 
 
 def _signed(event: Finished, agent: str, toolbox: Toolbox) -> Finished:

@@ -19,10 +19,12 @@ from backend.models.run import Budget, Owner, RunContext
 from backend.models.tools import ToolSpec
 from backend.storage.stores import Stores
 from backend.tasks.chat_task import ChatTask
+from backend.tasks.live_runs import LiveRuns
 from backend.tasks.model_catalog import ModelCatalog, Resolved
-from backend.tasks.paused import Session, paused_run
+from backend.tasks.paused import PausedRun, Session, paused_run
 from backend.tasks.recording import Recorder
 from backend.tasks.smart_agent_task import SmartAgentTask
+from backend.tasks.tracking import Tracking
 from backend.utils.untrusted import new_fence
 
 HISTORY_MESSAGES = 200
@@ -46,6 +48,13 @@ class Question:
     store: bool = True
     budget: Mapping[str, float | None] = field(default_factory=dict)
     """Limits of Budget by name; they only ever lower the server's."""
+    enabled_tools: frozenset[str] | None = None
+    """The server's tools this request may use; None means those the user has not switched off."""
+    disabled_tools: frozenset[str] = frozenset()
+    confirmed_tools: frozenset[str] = frozenset()
+    """Tools whose calls the user has agreed to, where a tool asks for that."""
+    streamed: bool = False
+    """The caller reads the answer while it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,7 @@ class Answering:
     router: Router
     registry: ToolRegistry
     agents: Mapping[str, AgentEntry]
+    live: LiveRuns
 
     async def prepare(self, owner: Owner, question: Question, request_id: str, base_url: str = "") -> Answer:
         """Check everything that can be checked before the first byte, and build the stream.
@@ -77,14 +87,17 @@ class Answering:
         paused = await paused_run(self.stores.runs, owner, question.messages) if question.agent != "chat" else None
         fixed = paused.agent if paused is not None else self._fixed_way(question, resolved)
         session = paused.session(question.store) if paused is not None else await self._session(owner, question)
-        context = await self._context(owner, session.id, request_id, base_url, question.budget)
+        context = await self._context(owner, session.id, request_id, base_url, question)
+        if fixed not in ("plain", "chat"):
+            context = await self._with_tools(context, question)
         if paused is not None:
             context = replace(context, run_id=paused.run_id, checkpoint=paused.checkpoint)
         messages = (*session.history, *question.messages)
-        events = self._task(question, resolved, fixed).run(messages, context)
+        tracking = self._tracking(context, resolved.info.id, session, messages, paused)
+        events = self._task(question, resolved, fixed, tracking).run(messages, context)
         if session.id is not None:
             recorder = Recorder(
-                self.stores.conversations, self.stores.runs, context, resolved.info.id, session.new, session.exists
+                self.stores.conversations, self.live, context, resolved.info.id, session.new, session.exists
             )
             events = recorder.run(events)
         return Answer(context, resolved.info.id, events)
@@ -92,7 +105,7 @@ class Answering:
     async def decide(self, owner: Owner, question: Question, request_id: str) -> Route:
         """The route a question would take; nothing is run or stored."""
         resolved = await self.catalog.resolve(question.model)
-        context = await self._context(owner, None, request_id, "", {})
+        context = await self._with_tools(await self._context(owner, None, request_id, "", question), question)
         task = self._task(question, resolved, self._fixed_way(question, resolved))
         if isinstance(task, ChatTask):
             return Route("chat", "chat", "The request is a plain completion.", 1.0)
@@ -112,7 +125,24 @@ class Answering:
             return resolved.agent
         return asked
 
-    def _task(self, question: Question, resolved: Resolved, fixed: str | None) -> ChatTask | SmartAgentTask:
+    def _tracking(
+        self,
+        context: RunContext,
+        model: str,
+        session: Session,
+        messages: Sequence[Message],
+        paused: PausedRun | None,
+    ) -> Tracking:
+        """What follows the run if an agent answers; it is stored where the exchange is."""
+        runs = self.stores.runs if session.id is not None else None
+        query = next((message.content for message in reversed(messages) if message.role == "user"), "")
+        if paused is None:
+            return Tracking(self.live, runs, context, model, query)
+        return Tracking(self.live, runs, context, model, query, paused.trace, paused.results)
+
+    def _task(
+        self, question: Question, resolved: Resolved, fixed: str | None, tracking: Tracking | None = None
+    ) -> ChatTask | SmartAgentTask:
         agent_chooses = fixed not in (None, "plain", "chat")
         request = ChatRequest(
             model=resolved.info.id,
@@ -125,10 +155,10 @@ class Answering:
             reasoning_effort=question.reasoning_effort,
         )
         if fixed in ("plain", "chat"):
-            return ChatTask(resolved.provider, request)
+            return ChatTask(resolved.provider, request, question.streamed)
         model = Model(resolved.provider, resolved.info, question.sampling, question.reasoning_effort)
         factories = {name: entry.create for name, entry in self.agents.items()}
-        return SmartAgentTask(self.router, self.registry, factories, model, request, fixed)
+        return SmartAgentTask(self.router, self.registry, factories, model, request, fixed, tracking)
 
     async def _context(
         self,
@@ -136,7 +166,7 @@ class Answering:
         session_id: str | None,
         request_id: str,
         base_url: str,
-        wanted: Mapping[str, float | None],
+        question: Question,
     ) -> RunContext:
         settings = self.settings
         budget = Budget(
@@ -145,7 +175,7 @@ class Answering:
             seconds=settings.agent_timeout,
             tool_calls=settings.max_tool_calls,
             tokens=settings.max_run_tokens,
-        ).lowered(wanted)
+        ).lowered(question.budget)
         return RunContext(
             owner=owner,
             run_id=f"run_{uuid.uuid4().hex}",
@@ -153,9 +183,33 @@ class Answering:
             request_id=request_id,
             budget=budget,
             deadline=time.monotonic() + budget.seconds,
-            documents=await self.stores.documents.ready_names(owner),
             base_url=base_url,
             fence=new_fence(),
+        )
+
+    async def _with_tools(self, context: RunContext, question: Question) -> RunContext:
+        """The context of a run that may use tools: what the user has, and what the user allows.
+
+        Raises InvalidRequest for a tool that does not exist.
+        """
+        await self.registry.reach()
+        known = {*self.registry.of(context.owner), *self.registry.unavailable_of(context.owner)}
+        for field_name in ("enabled_tools", "disabled_tools"):
+            unknown = set(getattr(question, field_name) or ()) - known
+            if unknown:
+                named = ", ".join(sorted(name[:64] for name in unknown)[:5])
+                raise InvalidRequest(
+                    f"There is no tool named {named}: GET /api/tools lists them.",
+                    param=field_name,
+                    code="invalid_value",
+                )
+        preferences = await self.stores.preferences.get(context.owner)
+        wanted = known if question.enabled_tools is None else question.enabled_tools
+        return replace(
+            context,
+            documents=await self.stores.documents.ready_names(context.owner),
+            allowed_tools=frozenset(wanted) - preferences.disabled_tools - question.disabled_tools,
+            confirmed_tools=question.confirmed_tools,
         )
 
     async def _session(self, owner: Owner, question: Question) -> Session:

@@ -18,6 +18,7 @@ from backend.models.documents import Document, DocumentChunk, PageText
 from backend.models.errors import HearthError, InvalidRequest, NotFound, UnsupportedFile, WorkerFailed
 from backend.models.run import SERVER, Owner
 from backend.storage.document_store import DocumentStore
+from backend.tasks.table_import import TableImport
 from backend.utils.names import clean_filename
 from backend.vector_store.port import VectorStore
 from backend.workers.port import Limits, Worker
@@ -33,6 +34,9 @@ EMBED_BATCH = 32
 HEAD_BYTES = 8192
 PARSED_SHARE = 0.3
 """Parsing counts for this much of the progress shown; embedding is the rest."""
+TABLE_SHARE = 0.4
+"""What making tables counts for, after parsing, in files that hold any."""
+PROGRESS_SECONDS = 0.5
 
 
 class IngestTask:
@@ -46,6 +50,7 @@ class IngestTask:
         embedder: Embedder,
         worker: Worker,
         loaders: Sequence[Loader],
+        tables: TableImport,
     ) -> None:
         self._settings = settings
         self._documents = documents
@@ -53,6 +58,7 @@ class IngestTask:
         self._embedder = embedder
         self._worker = worker
         self._loaders = loaders
+        self._tables = tables
         self._parsing = asyncio.Semaphore(PARSERS_AT_ONCE)
         self._embedding = asyncio.Semaphore(1)
         self._turns: dict[Owner, asyncio.Semaphore] = {}
@@ -124,6 +130,7 @@ class IngestTask:
             await asyncio.wait({job})
         await self._documents.delete(owner, file_id)
         await self._vectors.delete(owner, file_id)
+        await self._tables.delete(owner, file_id)
         self._notify((owner, file_id))
 
     async def events(self, owner: Owner, file_id: str) -> AsyncGenerator[Document, None]:
@@ -200,6 +207,10 @@ class IngestTask:
         document = await self._progress(owner, replace(document, status="processing", progress=0.01))
         async with self._parsing:
             pages, chunks, total = await self._parse(owner, document, loader)
+            begun = PARSED_SHARE
+            if self._tables.kind_of(document) is not None:
+                document = await self._make_tables(owner, document)
+                begun += TABLE_SHARE
         await self._documents.save_pages(owner, document.file_id, pages)
         for start in range(0, len(chunks), EMBED_BATCH):
             batch = chunks[start : start + EMBED_BATCH]
@@ -207,11 +218,28 @@ class IngestTask:
             async with self._embedding:
                 vectors = await self._embedder.embed_documents([chunk.text for chunk in batch])
             await self._vectors.add(owner, batch, vectors, self._embedder.name)
-            done = PARSED_SHARE + (1 - PARSED_SHARE) * (start + len(batch)) / len(chunks)
+            done = begun + (1 - begun) * (start + len(batch)) / len(chunks)
             document = await self._progress(
                 owner, replace(document, progress=min(done, 0.99), chunks=start + len(batch), pages=total)
             )
         return replace(document, status="ready", progress=1.0, chunks=len(chunks), pages=total, error=None)
+
+    async def _make_tables(self, owner: Owner, document: Document) -> Document:
+        """The document's tables, telling every half second how far that is; the document with a note on them."""
+        path = await self._documents.path(owner, document.file_id)
+        heard = [0.0]
+        work = asyncio.ensure_future(
+            self._tables.take_in(owner, document, path.resolve(), lambda done: heard.__setitem__(0, float(done)))
+        )
+        try:
+            while not (await asyncio.wait({work}, timeout=PROGRESS_SECONDS))[0]:
+                done = PARSED_SHARE + TABLE_SHARE * heard[0]
+                document = await self._progress(owner, replace(document, progress=done))
+            return replace(document, note=work.result(), progress=PARSED_SHARE + TABLE_SHARE)
+        finally:
+            # Whoever is cancelled here leaves no worker behind.
+            work.cancel()
+            await asyncio.wait({work})
 
     async def _parse(
         self, owner: Owner, document: Document, loader: Loader
@@ -251,6 +279,7 @@ class IngestTask:
 
     async def _fail(self, owner: Owner, document: Document, reason: str) -> None:
         await self._vectors.delete(owner, document.file_id)
+        await self._tables.delete(owner, document.file_id)
         await self._save(owner, replace(document, status="failed", error=reason, chunks=0, progress=0.0))
         with contextlib.suppress(NotFound):
             await self._documents.drop_content(owner, document.file_id)
@@ -266,6 +295,7 @@ class IngestTask:
         except NotFound:
             log.info("%s was deleted while it was ingested", document.file_id)
             await self._vectors.delete(owner, document.file_id)
+            await self._tables.delete(owner, document.file_id)
 
     def _notify(self, key: tuple[Owner, str]) -> None:
         for watcher in self._watchers.get(key, ()):

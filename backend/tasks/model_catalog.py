@@ -97,18 +97,20 @@ class ModelCatalog:
         if model_id == BUILTIN_ID:
             return Resolved(self._builtin, await self._builtin.describe(BUILTIN_ID), "auto")
         unreachable: UpstreamUnreachable | None = None
+        missing: ModelNotFound | None = None
         for provider in self._others:
             try:
                 return Resolved(provider, await provider.describe(model_id), "auto")
-            except ModelNotFound:
-                continue
+            except ModelNotFound as error:
+                missing = missing or error
             except UpstreamUnreachable as error:
                 unreachable = error
         # Whoever insists on a provider waits for it; otherwise the built-in model serves, and what cannot be asked
         # now does not exist: an honest 404 is not retried by clients, a 503 would be.
         if unreachable is not None and (self._must_have_upstream or _looks_installed(model_id)):
             raise unreachable
-        raise ModelNotFound(
+        # The provider's own words name what it has, so that a typing error is seen at once.
+        raise missing or ModelNotFound(
             f"The model {model_id[:100]!r} does not exist here: GET /v1/models lists those that do.", param="model"
         )
 

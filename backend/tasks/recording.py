@@ -1,4 +1,4 @@
-"""Keeping what was said: a wrapper around the event stream that stores the exchange and the run's trace."""
+"""Keeping what was said: a wrapper around the event stream that stores the exchange."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,7 +23,7 @@ from backend.models.messages import (
 )
 from backend.models.run import RunContext
 from backend.storage.conversation_store import ConversationStore
-from backend.storage.run_store import RunStore
+from backend.tasks.live_runs import CANCELLED, Interrupt, LiveRun, LiveRuns
 from backend.tasks.summary import RunSummary
 
 log = logging.getLogger("hearth.recording")
@@ -37,7 +36,7 @@ class Recorder:
     """Stores one exchange. `new` are the messages of the request that the session does not hold yet."""
 
     conversations: ConversationStore
-    runs: RunStore
+    live: LiveRuns
     context: RunContext
     model: str
     new: Sequence[Message]
@@ -51,32 +50,53 @@ class Recorder:
 
     async def run(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
         """Pass the events on. The caller's turn is stored when the answer begins, the answer when it ends,
-        whether it ended well, failed, or nobody waited for it."""
+        whether it ended well, failed, was cancelled, or nobody waited for it."""
         finished = False
         text, reasoning = self._text, self._reasoning
+        interrupt = Interrupt(events)
+        run = LiveRun(self.context.owner, self.context.run_id, interrupt)
+        self.live.begin(run)
         try:
-            async with aclosing(events):
-                async for event in events:
-                    kind = type(event)
-                    if kind is TextDelta:
-                        text.append(event.text)  # type: ignore[union-attr]
-                    elif kind is ReasoningDelta:
-                        reasoning.append(event.text)  # type: ignore[union-attr]
-                    else:
-                        finished = finished or kind is Finished
-                        self.summary.note(event)
-                    if self._opening is None and kind is not RouteChosen:
-                        self._opening = asyncio.create_task(self._open())
-                    if finished:
-                        # Stored before the client learns that it is over: what was acknowledged is kept.
-                        problem = await self._close(partial=False)
-                        if problem is not None and isinstance(event, Finished):
-                            event = replace(event, extra={**event.extra, "warning": problem})
-                    yield event
+            try:
+                async with interrupt:
+                    async for event in events:
+                        kind = type(event)
+                        if kind is TextDelta:
+                            text.append(event.text)  # type: ignore[union-attr]
+                        elif kind is ReasoningDelta:
+                            reasoning.append(event.text)  # type: ignore[union-attr]
+                        elif isinstance(event, Finished):
+                            finished = True
+                            event = await self._finish(event)
+                        else:
+                            self.summary.note(event)
+                        if self._opening is None and kind is not RouteChosen:
+                            self._open_once()
+                        yield event
+                        if interrupt.rung:
+                            break
+            except asyncio.CancelledError:
+                if not interrupt.taken_back():
+                    raise
+            if interrupt.rung and not finished:
+                finished = True
+                yield await self._finish(Finished("stop", CANCELLED, extra={"cancelled": True}))
         finally:
+            self.live.end(run)
             if not finished and self._opening is not None:
                 with anyio.CancelScope(shield=True):
                     await self._close(partial=True)
+
+    async def _finish(self, event: Finished) -> Finished:
+        """Store the whole before the client learns that it is over: what was acknowledged is kept."""
+        self._open_once()
+        self.summary.note(event)
+        problem = await self._close(partial=bool(event.extra.get("cancelled")))
+        return event if problem is None else replace(event, extra={**event.extra, "warning": problem})
+
+    def _open_once(self) -> None:
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open())
 
     async def _open(self) -> None:
         owner, session = self.context.owner, self.context.session_id
@@ -89,14 +109,12 @@ class Recorder:
             await self.conversations.create(owner, title_of(self.new), session, first)
 
     async def _close(self, *, partial: bool) -> str | None:
-        """Store the answer and the trace. What went wrong in a sentence, if anything: the answer itself is good."""
+        """Store the answer. What went wrong in a sentence, if anything: the answer itself is good."""
         if self._opening is None or self.context.session_id is None:
             return None
         try:
             await self._opening
             await self.conversations.append(self.context.owner, self.context.session_id, [self._answer(partial)])
-            if self.summary.steps or (self.summary.route is not None and self.summary.route.task == "agentic"):
-                await self.runs.save(self.context.owner, self._trace(partial))
         except NotFound:
             log.info("the conversation of run %s was deleted while it was answered", self.context.run_id)
             return "The conversation was deleted meanwhile, so this answer was not stored."
@@ -113,19 +131,6 @@ class Recorder:
             extra["reasoning"] = "".join(self._reasoning)
         extra |= self.summary.stored()
         return StoredMessage("assistant", "".join(self._text), time.time(), extra)
-
-    def _trace(self, partial: bool) -> dict[str, Any]:
-        return {
-            "run_id": self.context.run_id,
-            "session_id": self.context.session_id,
-            "created_at": self._started,
-            "seconds": round(time.time() - self._started, 3),
-            "model": self.model,
-            "status": "cancelled" if partial else "completed",
-            "query": next((m.content for m in reversed(self.new) if m.role == "user"), ""),
-            "answer": "".join(self._text),
-            **self.summary.as_hearth(self.context, ""),
-        }
 
 
 def title_of(messages: Sequence[Message]) -> str:

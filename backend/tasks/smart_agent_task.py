@@ -14,6 +14,8 @@ from backend.models.messages import Event, Message, Route, RouteChosen
 from backend.models.run import RunContext
 from backend.tasks.agentic_task import AgenticTask
 from backend.tasks.chat_task import ChatTask
+from backend.tasks.tools_only import through_tools
+from backend.tasks.tracking import Tracking
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +28,29 @@ class SmartAgentTask:
     model: Model
     request: ChatRequest
     fixed: str | None = None
+    tracking: Tracking | None = None
+    """Follows the run if it becomes an agent's."""
 
     async def decide(self, messages: Sequence[Message], context: RunContext) -> Route:
         """The decision alone; nothing is run."""
         if self.fixed is not None:
             return Route("chat" if self.fixed == "chat" else "agentic", self.fixed, "The request asked for it.", 1.0)
-        return await self.router.choose(messages, context, self.registry.toolbox(context).specs())
+        specs = self.registry.toolbox(context).specs()
+        route = await self.router.choose(messages, context, specs)
+        return through_tools(route, self.model.info, messages, specs)
 
     async def run(self, messages: Sequence[Message], context: RunContext) -> AsyncGenerator[Event, None]:
         route = await self.decide(messages, context)
         yield RouteChosen(route)
-        task: ChatTask | AgenticTask
-        if route.task == "chat":
-            task = ChatTask(self.model.provider, self.request)
-        else:
-            task = AgenticTask(self.agents[route.agent], self.model, self.registry, self.request.tools)
-        async with aclosing(task.run(messages, context)) as events:
+        async with aclosing(self._events(route, messages, context)) as events:
             async for event in events:
                 yield event
+
+    def _events(self, route: Route, messages: Sequence[Message], context: RunContext) -> AsyncGenerator[Event, None]:
+        if route.task == "chat":
+            return ChatTask(self.model.provider, self.request).run(messages, context)
+        create, tracking = self.agents[route.agent], self.tracking
+        late = tracking.late if tracking is not None else None
+        task = AgenticTask(create, self.model, self.registry, self.request.tools, late)
+        events = task.run(messages, context)
+        return events if tracking is None else tracking.run(route, events)

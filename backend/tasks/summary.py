@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from backend.models.messages import (
@@ -43,6 +43,7 @@ class RunSummary:
                 self.route = route
             case StepPlanned():
                 self.steps[event.id] = _step(event.id, event.index, event.name, event.arguments, "planned")
+                self.steps[event.id] |= {"purpose": event.purpose, "depends_on": list(event.depends_on)}
             case ToolStarted():
                 step = self.steps.setdefault(event.id, _step(event.id, event.index, event.name, event.arguments, ""))
                 step |= {"status": "running", "arguments": dict(event.arguments), "started_at": event.started_at}
@@ -55,6 +56,7 @@ class RunSummary:
                     "started_at": event.started_at,
                     "duration_ms": round(event.seconds * 1000, 1),
                     "error": event.error,
+                    "files": [asdict(each) for each in event.files],
                 }
             case Sources(citations):
                 self.citations = citations
@@ -64,6 +66,7 @@ class RunSummary:
                 self.calls.append(event)
             case Finished():
                 self.finished = event
+                self._end()
             case _:
                 pass
 
@@ -84,11 +87,15 @@ class RunSummary:
             "run_id": context.run_id,
             "session_id": context.session_id,
             "route": _route(self.route),
-            "steps": sorted(self.steps.values(), key=lambda step: step["index"]),
-            "citations": [_citation(each, base_url) for each in self.citations],
+            "steps": self._all_steps(),
+            "citations": [citation_json(each, base_url) for each in self.citations],
             "usage_by_step": [
-                {"step": u.step, "prompt_tokens": u.prompt_tokens, "completion_tokens": u.completion_tokens}
-                for u in self.usage
+                *self._earlier().get("usage_by_step", ()),
+                *(
+                    {"step": u.step, "prompt_tokens": u.prompt_tokens, "completion_tokens": u.completion_tokens}
+                    | ({"estimated": True} if u.estimated else {})
+                    for u in self.usage
+                ),
             ],
         }
         if self.finished is not None and self.finished.detail:
@@ -96,6 +103,21 @@ class RunSummary:
         if self.finished is not None and "warning" in self.finished.extra:
             out["warning"] = self.finished.extra["warning"]
         return out
+
+    def _earlier(self) -> Mapping[str, Any]:
+        """What a resumed run had done before it stopped for its caller's tools."""
+        found: Mapping[str, Any] = self.finished.extra.get("earlier", {}) if self.finished is not None else {}
+        return found
+
+    def _all_steps(self) -> list[dict[str, Any]]:
+        before = [step for step in self._earlier().get("steps", ()) if step["id"] not in self.steps]
+        return sorted([*before, *self.steps.values()], key=lambda step: step["index"])
+
+    def _end(self) -> None:
+        """Nothing runs any more: a tool that was broken off has no end of its own."""
+        for step in self.steps.values():
+            if step["status"] == "running":
+                step["status"] = "cancelled"
 
     def annotations(self, base_url: str) -> list[dict[str, Any]]:
         """OpenAI's `url_citation` annotations, the only kind every client accepts in chat completions."""
@@ -118,7 +140,7 @@ class RunSummary:
         if self.steps:
             out["steps"] = sorted(self.steps.values(), key=lambda step: step["index"])
         if self.citations:
-            out["citations"] = [_citation(each, "") for each in self.citations]
+            out["citations"] = [citation_json(each, "") for each in self.citations]
         if self.route is not None:
             out["route"] = _route(self.route)
         if self.calls:
@@ -127,6 +149,8 @@ class RunSummary:
             ]
         if self.finished is not None:
             out["finish_reason"] = self.finished.reason
+            if self.finished.detail:
+                out["stopped_because"] = self.finished.detail
         return out
 
 
@@ -147,16 +171,17 @@ def _step(id_: str, index: int, name: str, arguments: Mapping[str, Any], status:
         "started_at": None,
         "duration_ms": None,
         "error": None,
+        "files": [],
     }
 
 
 def _route(route: Route | None) -> dict[str, Any] | None:
     if route is None:
         return None
-    return {"task": route.task, "agent": route.agent, "reason": route.reason, "confidence": route.confidence}
+    return {**asdict(route), "seconds": round(route.seconds, 6)}
 
 
-def _citation(citation: Citation, base_url: str) -> dict[str, Any]:
+def citation_json(citation: Citation, base_url: str) -> dict[str, Any]:
     source = citation.source
     return {
         "index": citation.index,

@@ -11,8 +11,9 @@ from pydantic import BaseModel, Field
 
 from backend.models.run import RunContext
 from backend.models.tools import Proposal, ToolResult
+from backend.tools.math_cues import expressions
 from backend.tools.port import BaseTool, ToolServices
-from backend.utils.math_text import find_expressions, to_expression
+from backend.utils.math_text import to_expression
 from backend.workers.port import Limits, Worker
 
 JOB = "backend.workers.jobs.math_job:evaluate"
@@ -55,7 +56,7 @@ class MathCalculator(BaseTool):
     async def run(self, arguments: Any, context: RunContext) -> ToolResult:
         """Raises WorkerFailed, whose message says what was wrong with the expression or that it took too long."""
         given = " ".join(arguments.expression.split())
-        result = await self._worker.run(JOB, {"expression": to_expression(given)}, limits=LIMITS)
+        result = await self._worker.run(JOB, {"expression": to_expression(given), "asked": given}, limits=LIMITS)
         data = {
             "expression": given,
             "exact": result["exact"],
@@ -67,7 +68,7 @@ class MathCalculator(BaseTool):
     def propose(self, query: str, context: RunContext) -> Sequence[Proposal]:
         return [
             Proposal({"expression": found.expression}, found.confidence, "an expression that can be worked out")
-            for found in find_expressions(query)
+            for found in expressions(query)
         ]
 
 

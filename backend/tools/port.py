@@ -1,16 +1,17 @@
 """The port every tool implements, and what a tool may use.
 
 A tool is one file in this folder: a class, and `create(services)` that returns an instance or
-`Unavailable(reason)`. Nothing else is edited.
+`Unavailable(reason)`. Nothing else is edited. A file whose tools are known only at run time has
+`create_source(services)` instead, which returns a ToolSource.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from backend.models.run import RunContext
+from backend.models.run import Owner, RunContext
 from backend.models.tools import Proposal, ToolResult
 
 if TYPE_CHECKING:
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
     from backend.embeddings.port import Embedder
     from backend.storage.artifact_store import ArtifactStore
     from backend.storage.document_store import DocumentStore
+    from backend.storage.table_store import TableStore
+    from backend.storage.user_store import UserStore
     from backend.vector_store.port import VectorStore
     from backend.workers.port import Worker
+    from backend.workers.sandbox_port import Sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,11 @@ class ToolServices:
     vectors: VectorStore
     documents: DocumentStore
     artifacts: ArtifactStore
+    tables: TableStore | None = None
+    users: UserStore | None = None
+    """For turning a configured user name into an id; None where there are no accounts."""
+    sandbox: Sandbox | None = None
+    """Where code that nobody here wrote may run; None where there is none at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,8 @@ class Unavailable:
     name: str
     description: str
     reason: str
+    allows: Callable[[Owner], bool] | None = None
+    """Who may know of it; None means everybody."""
 
 
 class Tool(Protocol):
@@ -54,6 +65,8 @@ class Tool(Protocol):
     """For the model: what it does, when to use it, when not. Two or three sentences."""
     Args: ClassVar[type[BaseModel]]
     """The arguments; field descriptions are shown to the model."""
+    parameters: Mapping[str, Any] | None
+    """The argument schema where it is known only at run time; `run` is then given a dict that fits it, not Args."""
     timeout_s: float
     untrusted: bool
     """True when the result carries text that neither the user nor this server wrote (documents, web)."""
@@ -61,6 +74,13 @@ class Tool(Protocol):
     """True when a call sends something off this machine, such as a search query."""
     needs_confirmation: bool
     """True when a call changes something elsewhere, or sends free text to a place nobody has vetted."""
+
+    imported: bool
+    """True for a tool of another server, which is not offered on to others."""
+
+    def allows(self, owner: Owner) -> bool:
+        """Whether this user may know of the tool and use it."""
+        ...
 
     def addresses(self, arguments: Any) -> Sequence[str]:
         """URLs the model itself wrote into the arguments and the tool would visit; empty for nearly every tool."""
@@ -86,6 +106,11 @@ class BaseTool:
     untrusted: bool = False
     outbound: bool = False
     needs_confirmation: bool = False
+    parameters: Mapping[str, Any] | None = None
+    imported: bool = False
+
+    def allows(self, owner: Owner) -> bool:
+        return True
 
     def addresses(self, arguments: Any) -> Sequence[str]:
         return ()
@@ -95,3 +120,23 @@ class BaseTool:
 
     def propose(self, query: str, context: RunContext) -> Sequence[Proposal]:
         return ()
+
+
+class ToolSource(Protocol):
+    """Tools that come and go while the server runs. Making one opens nothing."""
+
+    name: str
+
+    async def reach(self, seconds: float) -> None:
+        """Begin to reach what has not been reached, and wait for what has just been begun, at most so long."""
+        ...
+
+    def tools(self) -> Sequence[Tool]:
+        """What can be called now."""
+        ...
+
+    def unavailable(self) -> Sequence[Unavailable]:
+        """What was configured and cannot be called now, with the reason."""
+        ...
+
+    async def aclose(self) -> None: ...

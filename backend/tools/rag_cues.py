@@ -28,7 +28,8 @@ _PAPERS_ES = (
     r"facturas?|reglamento)"
 )
 _PAPERS_IT = (
-    r"(?:document[oi]|file|manual[ei]|contratt[oi]|rapport[oi]|relazion[ei]|pdf|appunti|guid[ae]|allegat[oi]|fattur[ae]|"
+    r"(?:document[oi]|file|manual[ei]|contratt[oi]|rapport[oi]|relazion[ei]|pdf|appunti|guid[ae]|allegat[oi]|"
+    r"fattur[ae]|"
     r"regolamento)"
 )
 _NOT_OURS = r"(?!(?:weather|news|traffic|stock|bug|error|wetter|météo|tiempo|meteo)\b)"
@@ -79,7 +80,8 @@ _SMALL_TALK = re.compile(
     r"^\W*(?:(?:hi|hello|hey|hallo|bonjour|hola|ciao)\b\W*)?(?:how are (?:you|things)|how do you do|"
     r"who (?:are|made) you|"
     r"what(?:'s| is) (?:up|your name)|what are you|what can you do|are you (?:an? )?(?:ai|bot|human|real|there)|"
-    r"wie geht|wer bist|was (?:bist|kannst) du|wie hei(?:ß|ss)t du|ça va|comment (?:ça va|vas|allez|tu t)|qui es|"
+    r"wie geht|wer bist|was (?:bist|kannst) du|wie hei(?:ß|ss)t du|ça va|comment (?:ça va|vas|allez|tu t)|qui "
+    r"es(?:-tu)?\b|qui êtes|"
     r"que peux|qué tal|cómo (?:estás|te llamas)|quién eres|qué puedes|come (?:stai|va|ti chiami)|chi sei|cosa puoi)",
     re.IGNORECASE,
 )

@@ -17,12 +17,15 @@ _OWN = LazyPattern(
     r"nostr[oaie]|noi|mio|mia|nosso|nossa|meu|minha)\b"
 )
 _GENERAL = LazyPattern(
-    r"^\W*(?:why|warum|wieso|pourquoi|por qu[eéê]|perch[eé])\b",
+    r"^\W*(?:why (?!(?:was|were|did) (?:the|this|that|these)\b)|warum (?!(?:wurden?|hat|haben) (?:der|die|das)\b)|"
+    r"wieso|"
+    r"pourquoi|por qu[eéê]|perch[eé])\b",
     r"\b(?:capital (?:city )?(?:of|d[aeo])|capitale d|definition of|advantages of|"
     r"vorteile von|past tense|veut dire|"
     r"hauptstadt|difference between|unterschied zwischen|"
     r"diff[eé]rence entre|diferencia entre|differenza tra|diferença entre|meaning of|pros and cons|"
-    r"the (?:theory|rules|history|concept|word) of?|what does .{1,40} mean|"
+    r"the (?:theory|rules|history|concept|word) of?|"
+    r"what does (?!.{0,40}\b(?:the|our|my|this|[a-z]+\d+)\b).{1,40} mean|"
     r"bedeutet|signifie|significa|theorie|théorie|teor[ií]a)\b",
     r"^\W*(?:what|who)(?:'s| is| are) (?!the\b|that\b|this\b)(?:an? )?(?:[a-z-]+ ?){1,3}\W*$",
     r"^\W*was (?:ist|sind) (?:eine? )?(?:\w+e )?\w+\W*$|^\W*wie \w+e (?:ich|man)\b|"

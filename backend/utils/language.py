@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 
 def _listed(text: str) -> frozenset[str]:
@@ -27,7 +28,7 @@ FUNCTION_WORDS: dict[str, frozenset[str]] = {
         "mit muss nach nicht noch nun nur ob oder ohne sag sage schon sehr sein seine sich sie sind so soll sollte "
         "steht über um und uns unser unsere unseren unter vom von vor wann war waren warum was weil welche welchem "
         "welchen welcher welches wenn wer werden wie wieviel wieviele viel viele wir wird wo wurde zeig zu zum zur "
-        "zwischen hallo guten tag morgen abend danke servus moin tschüss"
+        "zwischen wem wen wessen hallo guten tag morgen abend danke servus moin tschüss"
     ),
     "fr": _listed(
         "à ai aie as au aux avec avez avons ce ceci cela celle celui ces cet cette chez combien comme comment d dans "
@@ -51,14 +52,14 @@ FUNCTION_WORDS: dict[str, frozenset[str]] = {
         "mia miei mie mio ne nei nel nella nelle negli non nostro nostra o per perché più può quale quali quando "
         "quanta "
         "quante quanti quanto questa queste questi questo qual cos quella quello se sei si sono su sua sul sulla suo "
-        "ti tra tu tuo tutti un una uno ciao grazie buongiorno buonasera"
+        "ti tra tu tuo tutti un una uno costa costano dell nell dall sull ciao grazie buongiorno buonasera"
     ),
     "pt": _listed(
         "a ao aos as às com como da das de dela dele diga do dos e é ela elas ele eles em entre era essa esse esta "
         "está "
         "estão este eu favor foi há isso isto já lhe mais mas me meu meus minha minhas muito na não nas no nos nossa "
         "nosso nossos num numa o onde os ou para pela pelo por porque pode posso qual quais quando quanta quantas "
-        "quanto quantos que quem são se sem ser seu seus sobre sua são também te tem têm um uma "
+        "quanto quantos custa custam que quem são se sem ser seu seus sobre sua são também te tem têm um uma "
         "você olá oi obrigado obrigada"
     ),
     "nl": _listed(
@@ -116,16 +117,26 @@ def _is_evident(language: str, sample: str) -> bool:
         for word in having
         if not any(word in FUNCTION_WORDS[other] for other in FUNCTION_WORDS.keys() - {language})
     ]
+    if any(len(word) > 4 and word not in FUNCTION_WORDS["en"] for word in having):
+        return True
     return any(len(word) > 3 or (word == said[0] and "(" not in sample and len(word) > 2) for word in own)
 
 
-def content_words(text: str) -> list[str]:
-    """The words that carry meaning, in order, each once: function words of the text's language left out."""
-    ignored = FUNCTION_WORDS[detect_language(text)] | FUNCTION_WORDS["en"]
+def content_words(text: str, language: str | None = None) -> list[str]:
+    """The words that carry meaning, in order, each once: function words of the text's language left out.
+
+    `language` as a two-letter code that FUNCTION_WORDS has; guessed when None.
+    """
+    ignored = _ignored(language or detect_language(text))
     kept = [
         word for word in words(text) if word not in ignored and (len(word) > 1 or not word.isascii() or word.isdigit())
     ]
     return list(dict.fromkeys(kept))
+
+
+@lru_cache(maxsize=16)
+def _ignored(language: str) -> frozenset[str]:
+    return FUNCTION_WORDS[language] | FUNCTION_WORDS["en"]
 
 
 _IRREGULAR = {
@@ -140,6 +151,7 @@ _IRREGULAR = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=20_000)
 def stem(word: str) -> str:
     """A crude stem that joins inflected forms in the languages of western Europe: accents off, ending cut."""
     plain = "".join(c for c in unicodedata.normalize("NFD", word) if not unicodedata.combining(c))
@@ -155,6 +167,6 @@ def stem(word: str) -> str:
     return plain[:7]
 
 
-def stems(text: str) -> list[str]:
-    """Stems of the content words, each once, in order."""
-    return list(dict.fromkeys(stem(word) for word in content_words(text)))
+def stems(text: str, language: str | None = None) -> list[str]:
+    """Stems of the content words, each once, in order; `language` as for `content_words`."""
+    return list(dict.fromkeys(stem(word) for word in content_words(text, language)))

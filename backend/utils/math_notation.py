@@ -1,6 +1,6 @@
 """The way people write mathematics, rewritten as one Python expression. Text in, text out; nothing is evaluated.
 
-`2x^2 − 18% of 1,234.5` becomes `2*x**2-(18/100)*1234.5`. What comes out is only text that `ast.parse` may accept:
+`2x^2 − 18% of 1,234.5` becomes `2*x**2-percent(18)*1234.5`. What comes out is only text that `ast.parse` may accept:
 whoever evaluates it checks every node.
 """
 
@@ -21,7 +21,10 @@ _FUNCTIONS_NAMES = """
     solve nsolve subs N diff derivative derivative_at integrate integral limit series taylor Sum summation
     Product product dsolve Matrix det inv inverse transpose trace rank eigenvals eigenvects nullspace rref
     charpoly dot cross norm eye zeros ones diag mean average median mode stdev std pstdev variance pvariance sum
-    convert_to
+    convert_to percent hex bin oct to_base from_base roman quantile percentile quartiles count geometric_mean
+    harmonic_mean covariance correlation sort data_range crt gcdex divisor_count divisor_sigma mobius factorial2
+    subfactorial bell multinomial permutations combinations is_prime lim evalf trunc degrees radians hypot sgn
+    gradient grad hessian jacobian linsolve adjugate
 """
 FUNCTIONS = frozenset(_FUNCTIONS_NAMES.split())
 """Every function that may be called."""
@@ -35,6 +38,8 @@ _PREFIX_NAMES = """
 """
 _PREFIX = frozenset(_PREFIX_NAMES.split())
 """Functions that may stand before their argument without brackets: `sin 2x`."""
+_CHOICES = {"C": "binomial", "P": "perm"}
+_TWO_NUMBERS = ["(", True, ",", True, ")"]
 _WORDS = {"of": "*", "mod": "%", "and": ",", "degrees": "°", "degree": "°", "deg": "°"}
 
 _SIGNS = str.maketrans(
@@ -61,14 +66,15 @@ _LATEX_SIGNS = {
     r"\,": "",
     r"\%": "%",
 }
-_MORE_OR_LESS = re.compile(r"^(?P<base>[^=<>,]*[\w)])\s*(?P<sign>[+-])\s*(?P<percent>\d+(?:\.\d+)?)\s*%$")
+_LEIBNIZ = re.compile(r"\bd(?:\^?(?P<n>[23]))?(?P<f>[fghyuvw]) ?/ ?d[xt](?:\^?[23])?(?![\w^])")
+"""dy/dx, d^2y/dx^2"""
 
 _TOKEN = re.compile(
     r"(?P<space>\s+)"
     r"|(?P<based>0[xX][0-9a-fA-F]{1,200}(?!\w)|0[bB][01]{1,800}(?!\w)|0[oO][0-7]{1,300}(?!\w))"
     r"|(?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?![\w.])|\d+(?:\.\d+)?|\.\d+)"
     r"|(?P<name>[^\W\d]\w*)(?P<primes>'{0,4})"
-    r"|(?P<sign>\*\*|//|<=|>=|==|!=|[-+*/%^!=<>()\[\],|°@&:'])"
+    r"|(?P<sign>!!(?!=)|\*\*|//|<=|>=|==|!=|[-+*/%^!=<>()\[\],|°@&:'])"
 )
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,.]\d|\d)")
 _EUROPEAN = re.compile(r"\d{1,3}(?:\.\d{3})+,\d+(?!\d)")
@@ -112,11 +118,9 @@ def _plain(text: str) -> str:
         text = _without_latex(text)
     text = _SUPERSCRIPT.sub(lambda found: f"^({found.group().translate(_SUPERSCRIPTS)})", text)
     text = unicodedata.normalize("NFKC", text.translate(_SIGNS)).translate(_SIGNS).strip()
+    text = _LEIBNIZ.sub(lambda found: found["f"] + "'" * int(found["n"] or 1), text)
     if text.endswith("=") and text.count("=") == 1:
         text = text[:-1].rstrip()
-    found = _MORE_OR_LESS.match(text)
-    if found and "%" not in found["base"]:
-        text = f"({found['base']})*(1{found['sign']}{found['percent']}/100)"
     return text
 
 
@@ -154,8 +158,8 @@ def _tokens(text: str) -> list[Token]:
         elif found["number"]:
             tokens.append(Token("number", found["number"]))
         elif found["name"]:
-            after_number = bool(tokens) and tokens[-1].kind == "number"
-            tokens += _names(found["name"], found["primes"], follows_number=after_number)
+            before = tokens[-1] if tokens else None
+            tokens += _names(found["name"], found["primes"], before)
         elif found["sign"]:
             sign = found["sign"]
             if sign in "([":
@@ -184,11 +188,14 @@ def _grouped_number(text: str, at: int, has_equation: bool) -> tuple[int, str] |
     return None
 
 
-def _names(name: str, primes: str, *, follows_number: bool) -> list[Token]:
+def _names(name: str, primes: str, before: Token | None) -> list[Token]:
     if primes:
         return [Token("name", name + primes)]
     sign = _WORDS.get(name.lower())
-    if sign is not None and (sign != "°" or follows_number):
+    is_sign = sign != "%" or (before is not None and _ends_operand(before))
+    if sign == "°":
+        is_sign = before is not None and before.kind == "number"
+    if sign is not None and is_sign:
         return [Token("sign", sign)]
     if len(name) in (2, 3) and set(name) <= set("xyz"):
         return [Token("name", letter) for letter in name]
@@ -251,7 +258,7 @@ def _is_function(name: str) -> bool:
 
 
 def _ends_operand(token: Token) -> bool:
-    return token.kind in ("number", "name") or token.text in (")", "]", "!", "°") or token.text == "percent"
+    return token.kind in ("number", "name") or token.text in (")", "]", "!", "!!", "°") or token.text == "percent"
 
 
 def _starts_operand(token: Token | None) -> bool:
@@ -279,6 +286,8 @@ def _spell(tokens: list[Token]) -> list[Token]:
         if token.kind == "name" and _is_function(token.text):
             at, made = _call(token, tokens, at)
             out += made
+        elif token.text in _CHOICES and [t.kind == "number" or t.text for t in tokens[at : at + 5]] == _TWO_NUMBERS:
+            out.append(Token("call", _CHOICES[token.text]))
         elif token.kind == "name" and _looks_called(token.text, tokens, at):
             out.append(Token("call", token.text))
         else:
@@ -295,6 +304,8 @@ def _looks_called(name: str, tokens: list[Token], at: int) -> bool:
     if at >= len(tokens) or tokens[at].text != "(":
         return False
     if name not in UNKNOWN_FUNCTIONS:
+        if len(name) == 2 and tokens[at + 1 : at + 2] and tokens[at + 1].text == "[":
+            return True
         return len(name) > 2 and name not in CONSTANTS
     inside = tokens[at + 1 : at + 3]
     return len(inside) == 2 and inside[1].text == ")" and inside[0].kind in ("name", "number")
@@ -334,7 +345,7 @@ def _factor_end(tokens: list[Token], at: int) -> int:
         if tokens[at].kind == "name" and _is_function(tokens[at].text):
             break
         at = _closing(tokens, at) + 1 if tokens[at].text in ("(", "[") else at + 1
-        while at < len(tokens) and tokens[at].text in ("!", "°"):
+        while at < len(tokens) and tokens[at].text in ("!", "!!", "°"):
             at += 1
         if at < len(tokens) and tokens[at].text in ("^", "**"):
             return _factor_end(tokens, at + 1)
@@ -357,11 +368,13 @@ def _join(tokens: list[Token]) -> str:
     """Python text; factorials, percents and degrees wrap the operand before them."""
     out: list[str] = []
     for token in tokens:
-        if token.text in ("!", "percent", "°"):
+        if token.kind == "sign" and token.text in ("!", "!!", "percent", "°"):
             start = _operand_start(out)
             operand = "".join(out[start:])
             del out[start:]
-            shape = {"!": "factorial({})", "percent": "({}/100)", "°": "({}*pi/180)"}[token.text]
+            shape = {"!": "factorial({})", "!!": "factorial2({})", "percent": "percent({})", "°": "({}*pi/180)"}[
+                token.text
+            ]
             out.append(shape.format(operand))
         elif token.kind == "sign":
             out.append({"^": "**", "=": "=="}.get(token.text, token.text))

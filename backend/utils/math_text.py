@@ -33,6 +33,8 @@ _EMBEDDED = re.compile(
     r"(?<![\w.,:/@#+-])(?:[-(√] ?){0,4}\d(?:[\d.,]*\d)?[!%)]{0,4}"
     r"(?: {0,3}(?:\*\*|[-+*/^×÷·−]) {0,3}(?:[-(√] ?){0,4}\d(?:[\d.,]*\d)?[!%)²³]{0,4})+(?![\w:/@-])(?!\.\d)"
 )
+_EQUATION_JOINT = re.compile(r"\s+(?:and|und|et)\s+|;|,|(?<![-+*/=(])\s+y\s+(?=[\w(][^=]*=)")
+"""Between the equations of a system; the Spanish "y" is told from the unknown by what stands around it."""
 _NOT_MATH = re.compile(
     r"^\s*(?:"
     r"\d{4}\s*[-/.–]\s*\d{1,2}\s*[-/.–]\s*\d{1,2}|\d{1,2}\s*[-/.–]\s*\d{1,2}\s*[-/.–]\s*\d{2,4}"  # dates
@@ -277,7 +279,7 @@ def _solve(text: str, symbol: str) -> str:
     wanted = re.search(r"\s+(?:for|nach|pour|para)\s+([a-zA-Z](?:\s*(?:,|and|und|et|y)\s*[a-zA-Z])*)(?:\s+auf)?$", text)
     if wanted:
         text, symbol = text[: wanted.start()], _listed(wanted.group(1))
-    equations = [part.strip() for part in re.split(r"\s+(?:and|und|et)\s+|;|,|\s+y\s+(?=\S+.*=)", text) if part.strip()]
+    equations = [part.strip() for part in re.split(_EQUATION_JOINT, text) if part.strip()]
     if len(equations) == 1:
         if symbol:
             return f"solve({equations[0]}, {symbol})"
@@ -302,9 +304,16 @@ def _conversion(text: str) -> str | None:
             return phrases.TEMPERATURES[(heat[0] or "", heat[1] or "")].format(x=found["x"])
         units = _unit(start), _unit(end)
         if units[0] and units[1]:
-            amount = found["x"] if found["x"][-1].isdigit() else "1"
+            amount = _with_point(found["x"]) if found["x"][-1].isdigit() else "1"
             return f"convert_to({amount}*{units[0]}, {units[1]})"
     return None
+
+
+def _with_point(amount: str) -> str:
+    """A number as it may stand among arguments: `2,5` would be two of them."""
+    if re.fullmatch(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?", amount):
+        return amount.replace(",", "")
+    return amount.replace(",", ".") if amount.count(",") == 1 and "." not in amount else amount
 
 
 def _unit(word: str) -> str | None:

@@ -23,6 +23,8 @@ _ABBREVIATION = LazyPattern(
 )
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？]+[」』]?|\n\s*\n|\n(?=\s*(?:[-*•–]|\d{1,2}[.)])\s)")
 _MONTH = re.compile(r"(?:Jan|Feb|M[aä]r|Apr|Ma[iy]|Jun|Jul|Aug|Sep|O[ck]t|Nov|De[cz])")
+_NUMBERED = re.compile(r"(?:§ ?)?\d{1,3}(?:\.\d{1,3}){0,3}[.)]?\s+[A-ZÀ-Þ]")
+"""The beginning of a numbered heading."""
 _LINE_JOIN = re.compile(r"(?<=\w)-\n(?=[a-zà-ÿ])")
 _SPACE = re.compile(r"\s+")
 
@@ -68,7 +70,8 @@ def _headings_apart(text: str) -> str:
         out.append(line)
         bare, after = line.strip(), following.strip()
         short = 0 < len(bare) <= 60 and bare[-1].isalnum() and len(bare.split()) <= 8
-        if (bare.startswith("#") or (short and after[:1].isupper() and bare[:1].isupper())) and after:
+        begins = bare[:1].isupper() or _NUMBERED.match(bare) is not None
+        if (bare.startswith("#") or (short and after[:1].isupper() and begins)) and after:
             out.append("")
     return "\n".join(out)
 
@@ -110,6 +113,7 @@ _STARTS_OPENING = LazyPattern(
     rf"^\W*(?:(?:please|bitte|por favor|per favore|s['’]il (?:te|vous) plaît)\s+)?{_OPENING}\b"
 )
 _STARTS_QUESTION = LazyPattern(rf"^\W*(?:{_QUESTION_WORD}|{_AUXILIARY})\b")
+_STARTS_AUXILIARY = LazyPattern(rf"^\W*(?:{_AUXILIARY})\b")
 _QUESTION_MARK = re.compile(r"[?？؟;՞]\s*$|¿|か[。？?]?\s*$|吗|嗎|呢\s*$")
 
 
@@ -160,7 +164,10 @@ _JOINT = LazyPattern(
     rf"|;\s+"
 )
 _COMMA_JOINT = LazyPattern(
-    rf",\s+(?=(?:what(?:'s| is| are| was| does)|how (?:many|much|do|does|is)|was (?:ist|sind)|wie ?viele?|{_VERB})\b)"
+    rf",\s+(?=(?:what(?:'s| is| are| was| does)|how (?:many|much|do|does|is)|was (?:ist|sind)|wie ?viele?|"
+    rf"who(?:'s| is| are)|when (?:is|was|does|do|did|will)|where (?:is|are|was)|wer ist|wann (?:ist|wird)|qui est|"
+    rf"quand est|"
+    rf"quién es|chi è|quem é|{_VERB})\b)"
 )
 _CONDITION = LazyPattern(r"^\W*(?:if|whenever|wenn|falls|sofern|si|se|als)\b")
 _LEADING = LazyPattern(rf"^(?:(?:{_AND}|{_AFTER})\b[,\s]*)+")
@@ -266,10 +273,11 @@ def _joint_spans(masked: str, start: int, end: int) -> list[tuple[int, int]]:
     cuts = [(found.start(), found.end()) for found in _JOINT.finditer(sentence)]
     if _STARTS_OPENING.match(sentence):
         cuts += [(found.start(), found.end()) for found in _COMMA_JOINT.finditer(sentence)]
+    told = not _STARTS_OPENING.match(sentence) and not sentence.rstrip().endswith("?")
     spans: list[tuple[int, int]] = []
     at = 0
     for cut_start, cut_end in sorted(cuts):
-        if _within_statistics(sentence, cut_start, cut_end):
+        if _within_statistics(sentence, cut_start, cut_end) or (told and _STARTS_AUXILIARY.match(sentence[cut_end:])):
             continue
         if cut_start < at or len(sentence[at:cut_start].strip()) < 3:
             continue

@@ -8,21 +8,26 @@ from dataclasses import dataclass
 
 _WORDS = {
     "mean": "mean|average|avg|arithmetic mean|mittelwert|durchschnitt|durchschnittlich\\w*|mittlere[rsn]?|moyenne?s?"
-    "|media|promedio",
+    "|m[eéè]dia|promedio|medi[oa]|médi[oa]|averaged",
     "median": "median|médiane?|mediana|zentralwert",
     "stdev": "standard deviation|std ?dev|stdev|deviation|standardabweichung|streuung|écart[- ]type"
-    "|desviación(?: estándar| típica)?",
-    "sum": "sum|total|altogether|summe|gesamt\\w*|insgesamt|somme|suma",
-    "max": "max(?:imum)?|highest|largest|biggest|most expensive|greatest|höchste[rsn]?|größte[rsn]?|teuerste[rsn]?"
+    "|desviación(?: estándar| típica)?|deviazione(?: standard)?|desvio(?: padrão)?",
+    "sum": "sum|total|altogether|summe|gesamt\\w*|insgesamt|somme|suma|somma|soma|totale",
+    "max": "max(?:imum)?|highest|best|beste[rsn]?|meilleure?s?|mejor(?:es)?|miglior[ei]?|melhor(?:es)?|largest|"
+    "biggest|most expensive|greatest|höchste[rsn]?|größte[rsn]?|teuerste[rsn]?"
     "|plus (?:haut|grand|élevé|cher|chèr)e?|máximo|mayor|más alt[oa]|más car[oa]"
     "|oldest|eldest|longest|tallest|heaviest|newest|(?<!at )most|älteste[rsn]?|längste[rsn]?|meisten?|neueste[rsn]?"
     "|plus (?:âgée?|vieux|vieille|ancien(?:ne)?|long(?:ue)?)|l[ea]s? plus|le plus"
-    "|más (?:viej|antigu|larg|grande)[oa]?|más(?=\\s*(?:[?!.]|en\\s|$))",
-    "min": "min(?:imum)?|lowest|smallest|cheapest|niedrigste[rsn]?|kleinste[rsn]?|billigste[rsn]?"
+    "|más (?:viej|antigu|larg|grande)[oa]?|más(?=\\s*(?:[?!.]|en\\s|$))"
+    "|massim[oa]|máxim[oa]|(?:più|mais) (?:alt[oa]|grande|car[oa]|elevat[oa])|maggior[ei]?|maior",
+    "min": "min(?:imum)?|lowest|worst|schlechteste[rsn]?|smallest|cheapest|niedrigste[rsn]?|kleinste[rsn]?|"
+    "billigste[rsn]?"
     "|günstigste[rsn]?"
     "|plus (?:bas|petit|faible)(?:se|te)?|moins (?:cher|chère)|mínimo|menor|más baj[oa]|más barat[oa]"
     "|least expensive|youngest|shortest|lightest|fewest|(?<!at )least|jüngste[rsn]?|kürzeste[rsn]?|wenigsten?"
-    "|plus (?:jeune|récente?|courte?)|l[ea]s? moins|más (?:joven|cort[oa]|pequeñ[oa])|menos(?=\\s*(?:[?!.]|$))",
+    "|plus (?:jeune|récente?|courte?)|l[ea]s? moins|más (?:joven|cort[oa]|pequeñ[oa])|menos(?=\\s*(?:[?!.]|$))"
+    "|minim[oa]|mínim[oa]|(?:più|mais) (?:bass[oa]|baix[oa]|piccol[oa]|barat[oa]|economic[oa]|pequen[oa])|meno "
+    "car[oa]|menor",
     "q1": "first quartile|lower quartile|25th percentile|q1|erstes quartil|unteres quartil|premier quartile"
     "|primer cuartil",
     "q3": "third quartile|upper quartile|75th percentile|q3|drittes quartil|oberes quartil|troisième quartile"
@@ -31,8 +36,10 @@ _WORDS = {
     "distinct": "distinct|unique|different|verschiedene|unterschiedliche|eindeutige|distincte?s?|différente?s?"
     "|distint[oa]s|diferentes|únic[oa]s",
     "count": "total (?:number of|count)|count|how many|number of|anzahl|wie ?viele"
-    "|nombre de|combien|cuánt[oa]s|número de",
-    "top": "most common|most frequent|mode|häufigste[rsn]?|modus|plus fréquente?s?|mode|más (?:común|frecuente)|moda",
+    "|nombre de|combien|cuánt[oa]s|número de|quant[ei](?= \\w)|quant[oa]s|numero di|conteggio",
+    "range": "range|spannweite|étendue|rango|intervallo di variazione|amplitude",
+    "top": "most common|most frequent|mode|häufigste[rsn]?|modus|plus fréquente?s?|mode|más (?:común|frecuente)|"
+    "(?:più|mais) (?:comune|comum|frequente)|moda",
 }
 STATISTICS = tuple((name, re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)) for name, words in _WORDS.items())
 """Name of the statistic and how people call it; the earlier entry wins."""
@@ -79,7 +86,8 @@ def _words(text: str) -> re.Pattern[str]:
 
 _AGE = _words("age|alter|âge|edad|years? old")
 _BORN = _words(
-    "birth\\w*|born|dob|geburts?\\w*|geboren|naissance|nacimiento|date|year|founded|created|built|datum|jahr|année|fecha|año"
+    "birth\\w*|born|dob|geburts?\\w*|geboren|naissance|nacimiento|date|year|founded|created|built|datum|jahr|année|"
+    "fecha|año"
 )
 _PRICE = _words("price|costs?|fee|preis|kosten|prix|coût|precio|costo|coste")
 _LENGTH = _words("length|duration|minutes|seconds|hours|time|länge|dauer|longueur|durée|longitud|duración")

@@ -12,12 +12,13 @@ class Limits:
     """What one job may use. Breaking any of them kills the job's process.
 
     `seconds` is wall time and CPU time alike; `memory_mb` the address space beyond what the warm process holds
-    already; `output_bytes` the size of the result as JSON.
+    already; `output_bytes` the size of the result as JSON; `file_mb` the largest file it may write (0: 64 KiB).
     """
 
     seconds: float = 5.0
     memory_mb: int = 1024
     output_bytes: int = 1_048_576
+    file_mb: int = 0
 
 
 class Worker(Protocol):

@@ -51,6 +51,7 @@ class _Job:
             "seconds": self.limits.seconds,
             "memory_mb": self.limits.memory_mb,
             "output_bytes": self.limits.output_bytes,
+            "file_mb": self.limits.file_mb,
         }
         return pack(head) + pack(dict(self.payload))
 

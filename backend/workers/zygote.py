@@ -134,7 +134,7 @@ def _child(descriptor: int, module: ModuleType) -> None:
 
 def _work(connection: socket.socket, module: ModuleType) -> None:
     order = receive_frame(connection)
-    limit_process(order["seconds"], order["memory_mb"])
+    limit_process(order["seconds"], order["memory_mb"], order.get("file_mb", 0))
     payload = receive_frame(connection)
     connection.sendall(pack({"started": os.getpid()}))
     outcome = function_of(module, order["function"])(**payload)
@@ -186,14 +186,14 @@ class _Report:
         return pack({"failed": "error", "where": f"{type(error).__name__} at {place}"})
 
 
-def limit_process(seconds: float, memory_mb: int) -> None:
+def limit_process(seconds: float, memory_mb: int, file_mb: int = 0) -> None:
     """Lower this process's limits for good: CPU seconds, address space beyond today's, files written and open."""
     cpu = max(1, math.ceil(seconds))
     _lower(resource.RLIMIT_CPU, cpu, cpu + 1)
     held = _address_space()
     if held is not None:
         _lower(resource.RLIMIT_AS, held + memory_mb * 1_048_576)
-    _lower(resource.RLIMIT_FSIZE, MAX_FILE_BYTES)
+    _lower(resource.RLIMIT_FSIZE, file_mb * 1_048_576 or MAX_FILE_BYTES)
     _lower(resource.RLIMIT_NOFILE, MAX_OPEN_FILES)
     _lower(resource.RLIMIT_CORE, 0)
 

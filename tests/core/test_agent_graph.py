@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
 from backend.core import agent_graph
-from backend.core.agent_graph import NODES, PlanState, build_graph, create_agent, recursion_limit
+from backend.core.agent_graph import NODES, PlanState, build_graph, create_agent, recursion_limit, traverse
 from backend.core.toolbox import ToolRegistry
 from backend.models.errors import ModelFault, UnsupportedParameter
 from backend.models.messages import (
@@ -151,6 +152,12 @@ async def test_a_model_without_tools_gets_the_results_in_the_users_message():
     "bad",
     [
         pytest.param("I shall add them.", id="no JSON"),
+        pytest.param('{"steps": [' + '{"id": "s1", "tool": "echo", ' * 40_000, id="1 MB of text"),
+        pytest.param(plan(*[ECHO_X] * 100), id="100 steps"),
+        pytest.param(plan({**ECHO_X, "input": "x", "depends_on": []}), id="input is no object"),
+        pytest.param(plan({**ECHO_X, "depends_on": ["s1"]}), id="waits for itself"),
+        pytest.param('{"steps": [{"id": "s1", "tool": "echo", "input": {"text": "\\ud800"}}]}', id="broken character"),
+        pytest.param('{"steps": [{"id": "s1", "tool": "echo", "input": {"n": ' + "9" * 40 + "}}]}", id="huge number"),
         pytest.param(plan({"tool": "rm", "input": {}}), id="unknown tool"),
         pytest.param(plan({**ECHO_X, "depends_on": ["s2"]}, {**ECHO_X, "depends_on": ["s1"]}), id="cycle"),
         pytest.param(ModelFault("unreadable"), id="model fault"),
@@ -161,7 +168,9 @@ async def test_a_model_without_tools_gets_the_results_in_the_users_message():
 async def test_a_bad_plan_is_corrected_once(bad):
     model = scripted(bad, plan(ECHO_X), verdict(), "ok")
     result = await ran(create_agent, model, [EchoTool()])
-    assert "cannot be used" in script_of(model).requests[1].messages[-1].content
+    correction = script_of(model).requests[1]
+    assert "cannot be used" in correction.messages[-1].content
+    assert sum(len(message.content) for message in correction.messages) < 20_000
     assert result.tools_run == [("echo", "completed")]
 
 
@@ -216,7 +225,9 @@ async def test_verification_is_bounded_and_the_answer_is_told_what_is_missing():
     assert asked_for(model) == ["plan", "verify"] * 3 + ["answer"]
     assert "do not cover: the moon" in script_of(model).requests[-1].messages[-1].content
     assert result.answer == "As far as I know."
-    assert result.finished == Finished("stop", "Not covered by the results: the moon.")
+    assert result.finished == Finished(
+        "length", "The limit of 3 rounds of planning was reached. Not covered by the results: the moon."
+    )
 
 
 async def test_a_round_that_plans_only_what_was_done_is_the_last():
@@ -236,6 +247,17 @@ async def test_a_new_step_may_use_a_repeated_one():
     assert echo.calls == ["x", "again x"]
 
 
+async def test_a_plan_bad_twice_never_lets_its_steps_run():
+    """A plan with an unknown tool, then one that is a cycle: nothing of them is done."""
+    echo = EchoTool()
+    cycle = plan({**ECHO_X, "depends_on": ["s2"]}, {**ECHO_X, "depends_on": ["s1"]})
+    model = scripted(plan(ECHO_X, {"tool": "rm", "input": {}}), cycle, "Hello.")
+    result = await ran(create_agent, model, [echo], "nothing to propose")
+    assert echo.calls == []
+    assert result.of(StepPlanned) == []
+    assert result.answer == "Hello."
+
+
 @pytest.mark.parametrize(
     "unreadable",
     ["I think so.", {"passed": "maybe"}, [], ModelFault("broken"), verdict(False)],
@@ -246,6 +268,7 @@ async def test_a_verification_that_says_nothing_ends_the_rounds(unreadable):
     result = await ran(create_agent, model, [EchoTool()])
     assert asked_for(model) == ["plan", "verify", "answer"]
     assert result.answer == "ok"
+    assert result.finished == Finished("stop", extra={"verification": "not checked"})
 
 
 async def test_the_answer_starts_only_after_the_verification():
@@ -273,8 +296,14 @@ class _Endless:
 
     tool_selection = tool_execution = reasoning = verification = _nothing
 
-    def goes_on(self, state: PlanState) -> bool:
-        return True
+    def begins(self):
+        return "new"
+
+    def executed(self):
+        return "done"
+
+    def verified(self):
+        return "again"
 
 
 async def test_the_recursion_limit_stops_a_graph_that_would_go_on_for_ever():
@@ -282,8 +311,21 @@ async def test_the_recursion_limit_stops_a_graph_that_would_go_on_for_ever():
 
     nodes = _Endless()
     with pytest.raises(GraphRecursionError):
-        await build_graph(nodes).ainvoke(PlanState(), {"recursion_limit": recursion_limit(3)})
+        await traverse(nodes, PlanState(), 3)
     assert nodes.rounds <= 4
+
+
+async def test_the_graph_is_compiled_once_and_serves_many_runs_at_once():
+    async def one(number: int) -> str:
+        text = str(number)
+        model = scripted(plan({"tool": "echo", "input": {"text": text}}), verdict(), f"{number}!")
+        result = await ran(create_agent, model, [EchoTool()])
+        assert [m.content for m in script_of(model).requests[-1].messages if m.role == "tool"] == [text]
+        return result.answer
+
+    before = build_graph()
+    assert await asyncio.gather(*(one(number) for number in range(10))) == [f"{number}!" for number in range(10)]
+    assert build_graph() is before
 
 
 def test_the_recursion_limit_leaves_room_for_every_round():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -80,6 +82,52 @@ def test_a_plan_is_read_through_the_usual_decoration(text):
 def test_a_bad_plan_is_refused_with_its_reason(text, says):
     with pytest.raises(PlanProblem, match=says):
         read_plan(text, TOOLS)
+
+
+@pytest.mark.parametrize(
+    ("given", "ids", "needs"),
+    [
+        pytest.param([{"id": None}, {"id": ""}], ["s1", "s2"], [(), ()], id="missing"),
+        pytest.param([{"id": "s2"}, {}], ["s2", "s3"], [(), ()], id="missing beside one that is taken"),
+        pytest.param([{"id": 1}, {"id": 2, "depends_on": [1]}], ["1", "2"], [(), ("1",)], id="numbers"),
+        pytest.param([{}, {"depends_on": 1}], ["s1", "s2"], [(), ("s1",)], id="the number of a step"),
+        pytest.param(
+            [{"id": "find it!"}, {"depends_on": ["find it!"]}], ["s1", "s2"], [(), ("s1",)], id="cannot be referred to"
+        ),
+        pytest.param([{"id": "x" * 1_000}, {}], ["s1", "s2"], [(), ()], id="endless"),
+    ],
+)
+def test_ids_are_repaired(given, ids, needs):
+    items = [{"tool": "add", "input": {}} | each for each in given]
+    steps = read_plan(orjson.dumps({"steps": items}).decode(), TOOLS)
+    assert [step.id for step in steps] == ids
+    assert [step.depends_on for step in steps] == needs
+
+
+@pytest.mark.parametrize("name", ["Add", "functions.add", " ADD "])
+def test_a_tools_name_is_read_through_its_decoration(name):
+    assert read_plan(text_of({"tool": name}), TOOLS)[0].tool == "add"
+
+
+def test_a_plan_of_a_megabyte_is_read_or_refused_quickly():
+    started = time.process_time()
+    for text in ("[{" * 500_000, '{"steps": [' + "{}, " * 250_000, "{" * 1_000_000, '{"a": ' * 160_000):
+        with pytest.raises(PlanProblem):
+            read_plan(text, TOOLS)
+    assert time.process_time() - started < 5
+
+
+def test_results_fill_an_input_only_so_far():
+    step = Step("s2", "echo", {"a": "{{s1}} " * 5_000})
+    value = filled(step, {"s1": outcome("y" * 4_000)})["a"]
+    assert len(value) < 100_000
+    assert value.endswith("{{s1}} ")
+
+
+def test_drafts_for_different_results_are_different_calls():
+    first, second = (Step(f"s{n}", "add", {"a": 0}, (needs,)) for n, needs in ((2, "s1"), (4, "s3")))
+    assert first.key != second.key
+    assert first.key == Step("s9", "add", {"a": 0}, ("s1",)).key
 
 
 def test_a_placeholder_is_a_dependency():

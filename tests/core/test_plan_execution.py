@@ -8,8 +8,9 @@ import time
 import pytest
 
 from backend.core.agent_graph import create_agent
-from backend.models.errors import UpstreamUnreachable
+from backend.models.errors import InvalidRequest, NotFound, ToolUnavailable, UpstreamUnreachable
 from backend.models.messages import (
+    Finished,
     StepPlanned,
     TextDelta,
     ToolFinished,
@@ -130,7 +131,7 @@ async def test_a_failed_step_is_tried_once_more_within_one_pair_of_events():
 
 async def test_a_step_that_keeps_failing_is_recorded_and_the_answer_goes_on():
     tool = FailingTool()
-    model = scripted(plan({"tool": "failing", "input": {}}, ECHO_X), verdict(), "Half of it.")
+    model = scripted(plan({"tool": "failing", "input": {}}, ECHO_X), verdict(), plan(), "Half of it.")
     result = await ran(create_agent, model, [tool, EchoTool()])
     assert tool.calls == 2
     assert sorted(result.tools_run) == [("echo", "completed"), ("failing", "failed")]
@@ -141,7 +142,7 @@ async def test_a_step_that_keeps_failing_is_recorded_and_the_answer_goes_on():
 
 async def test_an_argument_error_is_not_tried_again():
     add = SumTool()
-    model = scripted(plan({"tool": "add", "input": {"a": 1}}), "no idea", verdict(), "Sorry.")
+    model = scripted(plan({"tool": "add", "input": {"a": 1}}), "no idea", verdict(), plan(), "Sorry.")
     result = await ran(create_agent, model, [add])
     assert add.calls == []
     assert result.tools_run == [("add", "failed")]
@@ -152,7 +153,10 @@ async def test_an_argument_error_is_not_tried_again():
 async def test_a_step_that_needs_a_failed_one_fails_without_running():
     echo = EchoTool()
     model = scripted(
-        plan({"tool": "failing", "input": {}}, {"tool": "echo", "input": {"text": "{{s1}}"}}), verdict(), "Sorry."
+        plan({"tool": "failing", "input": {}}, {"tool": "echo", "input": {"text": "{{s1}}"}}),
+        verdict(),
+        plan(),
+        "Sorry.",
     )
     result = await ran(create_agent, model, [FailingTool(), echo])
     assert echo.calls == []
@@ -171,6 +175,61 @@ async def test_the_tool_call_budget_shortens_the_plan():
     assert sorted(echo.calls) == ["0", "1"]
     assert len(result.of(StepPlanned)) == 2
     assert asked_for(model) == ["plan", "verify", "answer"]
+    assert result.finished == Finished(
+        "length", "The run's budget of 2 tool calls was used up. Not covered by the results: more."
+    )
+
+
+async def test_a_shortened_plan_that_passes_is_a_whole_answer():
+    steps = [{"tool": "echo", "input": {"text": str(n)}} for n in range(4)]
+    result = await ran(create_agent, scripted(plan(*steps), verdict(), "ok"), [EchoTool()], budget=Budget(tool_calls=2))
+    assert result.finished == Finished("stop")
+
+
+async def test_trying_again_stays_within_the_budget_of_tool_calls():
+    failing, echo = FailingTool(), EchoTool()
+    model = scripted(plan({"tool": "failing", "input": {}}, {**ECHO_X, "depends_on": []}), verdict(False, "y"), "ok")
+    result = await ran(create_agent, model, [failing, echo], budget=Budget(tool_calls=2))
+    assert failing.calls + len(echo.calls) == 2
+    assert result.finished.reason == "length"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [InvalidRequest("Not a number."), NotFound("There is no such city."), ToolUnavailable("The key is missing.")],
+    ids=lambda error: type(error).__name__,
+)
+async def test_what_cannot_get_better_is_not_tried_again(error):
+    tool = FailingTool(error=lambda: error)
+    model = scripted(plan({"tool": "failing", "input": {}}), verdict(), plan(), "Sorry.")
+    await ran(create_agent, model, [tool])
+    assert tool.calls == 1
+
+
+async def test_nearly_used_up_tokens_are_kept_for_the_answer_instead_of_a_check():
+    model = scripted([plan(ECHO_X), Usage(600, 100)], "x it is.")
+    result = await ran(create_agent, model, [EchoTool()], budget=Budget(tokens=1_000))
+    assert asked_for(model) == ["plan", "answer"]
+    assert result.answer == "x it is."
+    assert result.finished.reason == "length"
+    assert "nearly used up" in (result.finished.detail or "")
+
+
+async def test_an_answer_that_repeats_itself_for_ever_is_stopped():
+    model = scripted(plan(ECHO_X), verdict(), ["As I said, it is x. " * 5_000, Pause(float("inf"))])
+    result = await ran(create_agent, model, [EchoTool()])
+    assert len(result.answer) < 20_000
+    assert result.finished.reason == "length"
+    assert "repeating itself" in (result.finished.detail or "")
+    assert script_of(model).closed_early == 1
+
+
+async def test_an_answer_cannot_cost_more_than_the_tokens_left():
+    endless = " ".join(str(number) for number in range(50_000))
+    model = scripted([plan(ECHO_X), Usage(10, 10)], [verdict(), Usage(10, 10)], endless)
+    result = await ran(create_agent, model, [EchoTool()], budget=Budget(tokens=2_000))
+    assert len(result.answer) < 10_000
+    assert result.finished == Finished("length", "The run's budget of 2000 tokens was used up.")
 
 
 async def test_the_token_budget_ends_with_the_results_in_words():
@@ -192,7 +251,7 @@ async def test_time_is_kept_back_for_the_answer():
     assert "time" in (result.finished.detail or "")
     assert sorted(result.tools_run) == [("echo", "completed"), ("sleep", "cancelled")]
     told = [m.content for m in script_of(model).requests[-1].messages if m.role == "tool"]
-    assert told == ["x"]
+    assert told == ["x\n\n(The results do not cover: part 1. Say so plainly where it matters.)"]
 
 
 async def test_an_answer_that_never_comes_becomes_the_results_in_words():

@@ -347,7 +347,10 @@ async def test_a_providers_error_is_raised():
 async def test_a_provider_that_refuses_tools_is_spoken_to_in_text():
     refusal = InvalidRequest("does not support tools", code="tools_unsupported")
     model = scripted(
-        refusal, 'Thought: add\nAction: add\nAction Input: {"a": 1, "b": 2}\n', "Thought: done\nFinal Answer: 3"
+        refusal,
+        'Thought: add\nAction: add\nAction Input: {"a": 1, "b": 2}\n',
+        "Thought: done\nFinal Answer: 3",
+        structured=False,
     )
     result = await ran(create_agent, model, [SumTool()])
     assert result.answer == "3"

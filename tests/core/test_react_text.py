@@ -102,7 +102,7 @@ def test_what_cannot_be_read_is_said_in_a_sentence(action, given):
 def test_an_answer_in_the_line_of_the_thought_is_found():
     reader, _ = read("Thought: I know it. Final Answer: 42")
     assert reader.turn.answer == "42"
-    assert reader.turn.thought == ""
+    assert reader.turn.thought == "I know it."
 
 
 def test_text_without_any_label_is_the_answer():
@@ -117,7 +117,9 @@ def test_deeply_nested_input_is_refused_not_fatal():
 
 
 async def test_the_loop_runs_over_text_alone():
-    model = scripted(ADD, "Thought: I know.\nFinal Answer: It is 3.", tools=False, sampling=Sampling(stop=("END",)))
+    model = scripted(
+        ADD, "Thought: I know.\nFinal Answer: It is 3.", tools=False, structured=False, sampling=Sampling(stop=("END",))
+    )
     result = await ran(create_agent, model, [SumTool()])
     assert result.answer == "It is 3."
     assert result.tools_run == [("add", "completed")]
@@ -132,7 +134,7 @@ async def test_the_loop_runs_over_text_alone():
 
 
 async def test_a_malformed_action_is_corrected_once():
-    model = scripted("Action: add\nAction Input: one and two", ADD, "Final Answer: 3", tools=False)
+    model = scripted("Action: add\nAction Input: one and two", ADD, "Final Answer: 3", tools=False, structured=False)
     result = await ran(create_agent, model, [SumTool()])
     correction = script_of(model).requests[1].messages[-1]
     assert correction.role == "user"
@@ -141,14 +143,14 @@ async def test_a_malformed_action_is_corrected_once():
 
 
 async def test_what_stays_malformed_is_the_answer():
-    model = scripted("Thought: It must be three.", "Thought: It is three.", tools=False)
+    model = scripted("Thought: It must be three.", "Thought: It is three.", tools=False, structured=False)
     result = await ran(create_agent, model, [SumTool()])
     assert result.answer == "It is three."
     assert result.finished.reason == "stop"
 
 
 async def test_an_imagined_observation_ends_the_stream_and_is_still_accounted_for():
-    model = scripted(ADD + "Observation: 5\n" + "blah " * 50, "Final Answer: 3", tools=False)
+    model = scripted(ADD + "Observation: 5\n" + "blah " * 50, "Final Answer: 3", tools=False, structured=False)
     result = await ran(create_agent, model, [SumTool()])
     assert script_of(model).closed_early == 1
     assert [usage.estimated for usage in result.of(Usage)] == [True, False]
@@ -157,13 +159,13 @@ async def test_an_imagined_observation_ends_the_stream_and_is_still_accounted_fo
 
 
 async def test_an_unknown_tool_is_told_what_there_is():
-    model = scripted('Action: nope\nAction Input: {"x": 1}', "Final Answer: no", tools=False)
+    model = scripted('Action: nope\nAction Input: {"x": 1}', "Final Answer: no", tools=False, structured=False)
     await ran(create_agent, model, [SumTool()])
     assert "the tools are add" in script_of(model).requests[1].messages[-1].content
 
 
 async def test_repeated_actions_end_in_a_forced_answer():
-    model = scripted(ADD, ADD, ADD, "Final Answer: 3", tools=False)
+    model = scripted(ADD, ADD, ADD, "Final Answer: 3", tools=False, structured=False)
     result = await ran(create_agent, model, [SumTool()], budget=Budget(iterations=9))
     messages = script_of(model).requests[3].messages
     assert "write the answer now" in messages[-1].content
@@ -174,7 +176,7 @@ async def test_repeated_actions_end_in_a_forced_answer():
 async def test_the_last_step_is_announced_and_a_call_in_it_is_not_made():
     add = SumTool()
     other = ADD.replace('"b": 2', '"b": 5')
-    model = scripted(ADD, other, tools=False)
+    model = scripted(ADD, other, tools=False, structured=False)
     result = await ran(create_agent, model, [add], budget=Budget(iterations=2))
     assert "last step" in script_of(model).requests[1].messages[-1].content
     assert add.calls == [(1, 2)]
@@ -183,7 +185,9 @@ async def test_the_last_step_is_announced_and_a_call_in_it_is_not_made():
 
 
 async def test_inj_1_observations_are_fenced_in_user_messages():
-    model = scripted('Action: lookup\nAction Input: {"query": "x"}', "Final Answer: 30 days [1].", tools=False)
+    model = scripted(
+        'Action: lookup\nAction Input: {"query": "x"}', "Final Answer: 30 days [1].", tools=False, structured=False
+    )
     result = await ran(create_agent, model, [LookupTool()])
     observation = script_of(model).requests[1].messages[-1]
     assert observation.role == "user"

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from backend.core.router import Router, choose_agent, judge
-from backend.core.routing_examples import load_examples, vote
+from backend.core.routing_examples import agentic_share, load_examples
 from backend.models.messages import Message, Route, ToolCall
 from backend.models.run import Owner, RunContext
 from backend.models.tools import ToolSpec
@@ -332,7 +331,12 @@ def test_the_examples_cover_languages_agents_and_tools() -> None:
 
 
 def test_examples_of_tools_that_are_not_offered_do_not_vote() -> None:
-    examples = load_examples()
-    weather = np.array([1.0 if example.tool == "weather" else 0.2 for example in examples], dtype=np.float32)
-    assert (vote(examples, weather, None, True) or 0) > 0.9
-    assert vote(examples, weather, {"math_calc"}, False) is None, "nothing else is near"
+    scores = {"": 0.1, "weather": 0.9, "math_calc": 0.0}
+    assert agentic_share(scores, None, True) > 0.8
+    assert agentic_share(scores, {"math_calc"}, True) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_examples_about_documents_do_not_vote_when_there_are_none() -> None:
+    scores = {"": 0.1, "rag_retrieval": 0.9}
+    assert agentic_share(scores, None, True) > 0.8
+    assert agentic_share(scores, None, False) == pytest.approx(0.0, abs=1e-6)

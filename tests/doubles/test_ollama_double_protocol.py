@@ -194,6 +194,19 @@ class TestValidation:
         assert response.status_code == 500
         assert "System message must be at the beginning" in json.loads(response.json()["error"])["error"]["message"]
 
+    @pytest.mark.parametrize(
+        ("roles", "status"),
+        [("ua", 200), ("suau", 200), ("uu", 500), ("au", 500), ("uauu", 500)],
+    )
+    async def test_alternating_template_wants_user_and_assistant_by_turns(
+        self, http: httpx.AsyncClient, ollama_double: OllamaDouble, roles: str, status: int
+    ) -> None:
+        ollama_double.models([{"name": "turns", "alternating_template": True}])
+        names = {"s": "system", "u": "user", "a": "assistant"}
+        messages = [{"role": names[role], "content": "x"} for role in roles]
+        response = await http.post("/api/chat", json={"model": "turns", "messages": messages, "stream": False})
+        assert response.status_code == status
+
 
 class TestEmbeddings:
     async def test_dimensions_cut_and_renormalise(self, http: httpx.AsyncClient) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.doubles.ollama_process import OllamaDouble
+from tests.e2e import failing
 from tests.handbook import handbook_pdf
 from tests.server import HearthServer
 
@@ -44,6 +45,25 @@ def _online(tmp_path_factory: pytest.TempPathFactory, double_process: OllamaDoub
 def online(_online: HearthServer, double: OllamaDouble) -> HearthServer:
     """A server in front of the double."""
     return _online
+
+
+@pytest.fixture(scope="session")
+def _caller(tmp_path_factory: pytest.TempPathFactory, double_process: OllamaDouble) -> Iterator[failing.Caller]:
+    folder = tmp_path_factory.mktemp("failing")
+    double_process.models(failing.MODELS)
+    with (
+        HearthServer(folder, double_process.url, **failing.SETTINGS) as server,
+        failing.caller_of(server, double_process) as asks,
+    ):
+        yield asks
+
+
+@pytest.fixture
+def caller(_caller: failing.Caller) -> Iterator[failing.Caller]:
+    """Asks a server of short patience in front of the double. At the end nothing may still be open upstream."""
+    _caller.forget()
+    yield _caller
+    _caller.closed_within(2.0)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import chromium
-from tests.server import PASSWORD, HearthServer
+from tests.server import PASSWORD, HearthServer, upload_and_wait
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -81,8 +82,6 @@ def test_cited_page_opens_at_its_own_address(page: Page, offline: HearthServer, 
     sign_in(page, new_user(offline, "page-viewer"), PASSWORD)
     made = offline.run("keys", "create", "--user", "page-viewer").stdout.strip()
     with offline.client(made) as client:
-        from tests.server import upload_and_wait
-
         document = upload_and_wait(client, "Staff handbook.pdf", handbook)
     page.goto(f"{offline.url}/files/{document['file_id']}/view#page=12")
     expect(page.locator("#viewer")).to_contain_text("140 euros per night")
@@ -104,6 +103,90 @@ def test_conversations_come_back_after_a_reload(page: Page, offline: HearthServe
     page.reload()
     page.locator("#conversations").get_by_text("What is 18% of 2450?").click()
     expect(page.locator("#thread")).to_contain_text("441")
+
+
+def test_planned_answer_shows_its_steps_and_its_trace(page: Page, offline: HearthServer, handbook: bytes) -> None:
+    with offline.client(offline.add_user("page-planner")) as client:
+        upload_and_wait(client, "Staff handbook.pdf", handbook)
+    sign_in(page, "page-planner", PASSWORD)
+    page.locator("#agent").select_option("plan_execute")
+    question = "How many days of paid holiday does the staff handbook give, and what is 27 * 8?"
+    ask(page, question)
+    answer = page.locator("#thread .answer")
+    expect(answer).to_contain_text("216", timeout=30_000)
+    expect(answer.locator(".way")).to_contain_text("Planned")
+    expect(answer.locator('.step[data-status="completed"]')).to_have_count(2)
+    answer.get_by_role("link", name="Trace").click()
+    page.wait_for_url("**/#/runs/run_*")
+    trace = page.locator("#runs")
+    expect(trace.locator("h2")).to_have_text(question)
+    facts = trace.locator(".facts")
+    expect(facts).to_contain_text("Completed")
+    expect(facts).to_contain_text("hearth-builtin")
+    expect(facts.locator("div", has_text="Tool calls").locator("dd")).to_have_text("2")
+    assert int(facts.locator("div", has_text="Tokens").locator("dd").inner_text().replace(",", "")) > 0
+    steps = trace.locator(".step:not(.call)")
+    for step in steps.all():
+        step.locator("summary").click()
+    expect(steps.filter(has_text="math_calc").get_by_label("Input")).to_contain_text("27")
+    expect(steps.filter(has_text="math_calc").get_by_label("Output")).to_contain_text("216")
+    expect(steps.filter(has_text="rag_retrieval").get_by_label("Output")).to_contain_text("27 days")
+    call = trace.locator(".call").first
+    expect(call).to_contain_text(re.compile(r"\d+ → \d+ tokens"))
+    call.locator("summary").first.click()
+    expect(call.locator('.message[data-role="user"]').first).to_contain_text(question)
+    assert trace.locator(".bars li").count() >= 3
+    page.reload()
+    expect(facts).to_contain_text("Completed")
+    page.get_by_role("link", name="Runs").click()
+    expect(page.locator(".run")).to_have_count(1)
+    expect(page.locator(".run")).to_contain_text(question)
+    page.locator(".run a").click()
+    trace.get_by_role("link", name="Conversation").click()
+    expect(answer).to_contain_text("216")
+
+
+DRAW = """Run this:
+```python
+shape = '<svg xmlns="http://www.w3.org/2000/svg" width="120" height="60"><rect width="120" height="60"/></svg>'
+open("drawing.svg", "w").write(shape)
+open("rows.csv", "w").write("a,b\\n1,2\\n")
+print("drawn")
+```"""
+
+
+def test_files_that_code_made_are_shown_and_downloaded(page: Page, offline: HearthServer) -> None:
+    sign_in(page, new_user(offline, "page-drawer"), PASSWORD)
+    ask(page, DRAW)
+    files = page.locator("#thread .answer-files")
+    picture = files.get_by_role("img", name="drawing.svg")
+    expect(picture).to_be_visible(timeout=30_000)
+    assert picture.evaluate("image => image.naturalWidth") == 120
+    with page.expect_download() as download:
+        files.get_by_role("button", name="Download rows.csv").click()
+    assert download.value.path().read_bytes() == b"a,b\n1,2\n"
+    page.reload()
+    expect(picture).to_be_visible()
+    page.locator("#thread").get_by_role("link", name="Trace").click()
+    expect(page.locator("#runs").get_by_role("img", name="drawing.svg").last).to_be_visible()
+
+
+def test_tool_switched_off_on_the_page_does_not_run(page: Page, offline: HearthServer) -> None:
+    sign_in(page, new_user(offline, "page-switcher"), PASSWORD)
+    page.locator("#tools-open").click()
+    switch = page.get_by_role("switch", name="Calculate")
+    expect(switch).to_be_checked()
+    with page.expect_response("**/api/tools/settings") as kept:
+        switch.click()
+    assert kept.value.status == 200
+    page.reload()
+    page.get_by_role("button", name="Tools, 1 off").click()
+    expect(switch).not_to_be_checked()
+    page.locator("#agent").select_option("react")
+    ask(page, "What is 18% of 2450?")
+    answer = page.locator("#thread .answer:not(.is-running)")
+    expect(answer.locator(".answer-foot")).to_be_visible(timeout=30_000)
+    expect(page.locator("#thread .step").filter(has_text="Calculate")).to_have_count(0)
 
 
 def test_docs_page_lists_the_routes_without_foreign_requests(page: Page, offline: HearthServer) -> None:

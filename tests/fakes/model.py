@@ -177,9 +177,16 @@ async def _pause(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
-def scripted(*turns: Turn, tools: bool = True, repeat: Turn | None = None, sampling: Sampling | None = None) -> Model:
-    """A Model over a new ScriptedModel, which is its `provider`."""
-    info = ModelInfo("scripted:1b", "scripted", TOOLS if tools else NO_TOOLS, 32_768)
+def scripted(
+    *turns: Turn,
+    tools: bool = True,
+    structured: bool = True,
+    repeat: Turn | None = None,
+    sampling: Sampling | None = None,
+) -> Model:
+    """A Model over a new ScriptedModel, which is its `provider`; `tools` and `structured` are what it is capable of."""
+    capabilities = (TOOLS if tools else NO_TOOLS) - (frozenset() if structured else {"structured"})
+    info = ModelInfo("scripted:1b", "scripted", capabilities, 32_768)
     return Model(ScriptedModel(list(turns), info, repeat), info, sampling or Sampling())
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,9 +20,12 @@ from backend.models.errors import Conflict, InvalidRequest, NotAllowed, NotFound
 from backend.models.messages import Message
 from backend.models.run import SERVER, Owner
 from backend.storage.artifact_store import MAX_ARTIFACT_BYTES, MAX_OWNER_BYTES, Artifact
+from backend.storage.run_store import MAX_RUNS, matches, row_of
+from backend.storage.preference_store import Preferences
 from backend.storage.stores import Stores
 from backend.utils.ids import is_safe_id, new_id
 from backend.utils.names import check_username, clean_filename, clean_title, fold_username
+from tests.fakes.tables import FakeTables
 
 T = TypeVar("T")
 
@@ -37,6 +41,8 @@ def fake_stores(folder: Path) -> Stores:
         documents=FakeDocuments(folder),
         runs=FakeRuns(),
         artifacts=FakeArtifacts(),
+        preferences=FakePreferences(),
+        tables=FakeTables(folder / "tables"),
         damaged=list,
         aclose=aclose,
     )
@@ -355,27 +361,47 @@ class FakeDocuments:
 
 class FakeRuns:
     def __init__(self) -> None:
-        self.kept: dict[tuple[Owner, str], dict[str, Any]] = {}
+        self.kept: dict[tuple[Owner, str], tuple[dict[str, Any], list[bytes]]] = {}
 
-    async def save(self, owner: Owner, trace: Mapping[str, Any]) -> None:
+    async def save(self, owner: Owner, trace: Mapping[str, Any], events: Sequence[bytes] = ()) -> None:
         if not is_safe_id(str(trace["run_id"])):
             raise _missing("run")
-        self.kept[owner, trace["run_id"]] = dict(trace)
+        self.kept[owner, trace["run_id"]] = (deepcopy(dict(trace)), list(events))
+        for old in self._newest(owner)[MAX_RUNS:]:
+            del self.kept[owner, old["run_id"]]
+
+    async def update(self, owner: Owner, trace: Mapping[str, Any], events: Sequence[bytes] = ()) -> None:
+        await self.get(owner, trace["run_id"])
+        await self.save(owner, trace, events)
 
     async def get(self, owner: Owner, run_id: str) -> dict[str, Any]:
         if (owner, run_id) not in self.kept:
             raise _missing("run")
-        return dict(self.kept[owner, run_id])
+        return deepcopy(self.kept[owner, run_id][0])
+
+    async def events(self, owner: Owner, run_id: str) -> list[bytes]:
+        await self.get(owner, run_id)
+        return list(self.kept[owner, run_id][1])
 
     async def delete(self, owner: Owner, run_id: str) -> None:
         await self.get(owner, run_id)
         del self.kept[owner, run_id]
 
-    async def list_runs(self, owner: Owner, *, page: int = 1, limit: int = 50) -> tuple[list[dict[str, Any]], int]:
-        mine = [trace for (whose, _), trace in self.kept.items() if whose == owner]
-        mine.sort(key=lambda trace: trace.get("created_at", 0), reverse=True)
-        shown = [{name: value for name, value in trace.items() if name != "steps"} for trace in mine]
-        return _page(shown, page, limit), len(mine)
+    async def delete_of_session(self, owner: Owner, session_id: str) -> list[str]:
+        gone = [trace["run_id"] for trace in self._newest(owner) if trace.get("session_id") == session_id]
+        for run_id in gone:
+            del self.kept[owner, run_id]
+        return gone
+
+    async def list_runs(
+        self, owner: Owner, *, page: int = 1, limit: int = 50, status: str | None = None, session_id: str | None = None
+    ) -> tuple[list[dict[str, Any]], int]:
+        rows = [row for trace in self._newest(owner) if matches(row := row_of(trace), status, session_id)]
+        return _page(rows, page, limit), len(rows)
+
+    def _newest(self, owner: Owner) -> list[dict[str, Any]]:
+        mine = [trace for (whose, _), (trace, _) in self.kept.items() if whose == owner]
+        return sorted(mine, key=lambda trace: trace.get("created_at", 0), reverse=True)
 
 
 class FakeArtifacts:
@@ -402,3 +428,14 @@ class FakeArtifacts:
         for key in mine:
             del self.kept[key]
         return len(mine)
+
+
+class FakePreferences:
+    def __init__(self) -> None:
+        self.kept: dict[Owner, Preferences] = {}
+
+    async def get(self, owner: Owner) -> Preferences:
+        return self.kept.get(owner, Preferences())
+
+    async def put(self, owner: Owner, preferences: Preferences) -> None:
+        self.kept[owner] = preferences

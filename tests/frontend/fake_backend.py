@@ -18,6 +18,8 @@ from fastapi import FastAPI, Request, UploadFile
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from tests.frontend import scripts
+from tests.frontend.fake_runs import FakeRuns, fill_runs, run_routes
+from tests.frontend.fake_tools import FakeTools, fitting, tool_routes
 
 FRONTEND = Path(__file__).resolve().parents[2] / "frontend"
 CSP = (
@@ -45,6 +47,8 @@ class Fake:
     )
     conversations: dict[str, dict[str, Any]] = field(default_factory=dict)
     documents: dict[str, dict[str, Any]] = field(default_factory=dict)
+    runs: FakeRuns = field(default_factory=FakeRuns)
+    tools: FakeTools = field(default_factory=FakeTools)
     asked: list[dict[str, Any]] = field(default_factory=list)
     cancelled: int = 0
     refreshes: int = 0
@@ -75,6 +79,8 @@ def create_fake(fake: Fake) -> FastAPI:
     add_account_routes(app, fake)
     add_conversation_routes(app, fake)
     add_document_routes(app, fake)
+    app.include_router(run_routes(lambda: fake.runs))
+    app.include_router(tool_routes(lambda: fake.tools))
 
     @app.get("/health")
     async def health() -> dict[str, Any]:
@@ -257,8 +263,10 @@ def answer(fake: Fake, body: dict[str, Any]) -> Response:
 
     async def stream() -> AsyncIterator[bytes]:
         reply: dict[str, Any] = {"role": "assistant", "content": "", "timestamp": time.time(), "model": body["model"]}
+        reply["run_id"] = "run_1"
         try:
-            async for chunk in scripts.chunks(question, session_id, reply, fake.pace):
+            told = fitting(question, body.get("confirmed_tools", []))
+            async for chunk in scripts.chunks(question, session_id, reply, fake.pace, told):
                 yield chunk
         except asyncio.CancelledError:
             fake.cancelled += 1
@@ -294,6 +302,7 @@ def fill(fake: Fake) -> None:
                 {"role": "assistant", "content": "Earlier **answer**.", "timestamp": then, "model": "llama3.2:3b"},
             ],
         }
+    fill_runs(fake.runs)
     now = time.time()
     fake.documents |= {
         "doc-1": document("doc-1", "staff-handbook.pdf", 1_240_000, "ready", chunks=87, pages=32, created_at=now - 60),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 QUOTE = (
@@ -91,17 +91,31 @@ def chunk(delta: dict[str, Any] | None = None, finish: str | None = None, **extr
     return frame({**head, "choices": [choice], **extra})
 
 
-async def chunks(question: str, session_id: str, reply: dict[str, Any], pace: float) -> AsyncIterator[bytes]:
-    """The stream for a question. What was said is written into `reply` as the backend stores it."""
+async def chunks(
+    question: str,
+    session_id: str,
+    reply: dict[str, Any],
+    pace: float,
+    told: Callable[[dict[str, Any], float], AsyncIterator[bytes]] | None = None,
+) -> AsyncIterator[bytes]:
+    """The stream for a question, by `told` if given. What was said is written into `reply` as the backend stores it."""
     yield chunk({"role": "assistant", "content": ""})
     yield b": ping\n\n"
-    script = document_answer(reply, pace) if "document" in question else words(plain_text(question), reply, pace)
+    if told is not None:
+        script = told(reply, pace)
+    elif "document" in question:
+        script = document_answer(reply, pace)
+    else:
+        script = words(plain_text(question), reply, pace)
     async for piece in script:
         yield piece
     if "break off" in question:
         yield frame({"error": {"message": "The model stopped in mid-answer. Ask again.", "code": "upstream_cut"}})
         return
+    if "budget" in question:
+        reply["stopped_because"] = "The time for this answer is used up."
     summary = {
+        "stopped_because": reply.get("stopped_because"),
         "run_id": "run_1",
         "session_id": session_id,
         "route": reply.get("route"),
@@ -130,6 +144,11 @@ async def words(text: str, reply: dict[str, Any], pace: float) -> AsyncIterator[
         await asyncio.sleep(pace)
 
 
+def planned(index: int) -> dict[str, Any]:
+    """What the plan says of a step: the third waits for the first."""
+    return {"depends_on": ["s1"] if index == 2 else [], "purpose": f"Find out about part {index + 1}"}
+
+
 async def document_answer(reply: dict[str, Any], pace: float) -> AsyncIterator[bytes]:
     """Planned, three steps (one fails), thinking, an answer with two sources."""
     route = {
@@ -151,7 +170,7 @@ async def document_answer(reply: dict[str, Any], pace: float) -> AsyncIterator[b
     ]
     for index, (id_, name, arguments, _, _) in enumerate(steps):
         event = {"type": "step_planned", "id": id_, "index": index, "name": name, "arguments": arguments}
-        yield chunk(hearth_event={**event, "depends_on": [], "purpose": f"Find out about part {index + 1}"})
+        yield chunk(hearth_event={**event, **planned(index)})
     reply["steps"] = []
     for index, (id_, name, arguments, output, problem) in enumerate(steps):
         step = {"id": id_, "index": index, "name": name, "arguments": arguments}
@@ -164,7 +183,7 @@ async def document_answer(reply: dict[str, Any], pace: float) -> AsyncIterator[b
             "duration_ms": 41.7 + index * 300,
             "error": problem,
         }
-        reply["steps"].append({"type": "tool", **ended})
+        reply["steps"].append({"type": "tool", **planned(index), **ended})
         yield chunk(hearth_event={"type": "tool_finished", **ended})
     async for piece in words(DOCUMENT, reply, pace):
         yield piece

@@ -30,7 +30,7 @@ async def test_it_lists_itself_with_its_capabilities() -> None:
     model = BuiltinModel(ForbiddenEmbedder())
     (info,) = await model.list_models()
     assert (info.id, info.provider, info.context_length) == ("hearth-builtin", "builtin", 32_768)
-    assert info.capabilities == {"completion", "tools", "structured"}
+    assert info.capabilities == {"completion", "tools", "structured", "tools_only"}
     assert await model.describe(MODEL) == info
     await model.aclose()
 

@@ -146,6 +146,26 @@ def test_half_a_surrogate_pair_is_refused_not_crashed_on():
         prepare(request, model(), DEFAULTS).encoded()
 
 
+@pytest.mark.parametrize(
+    ("roles", "sent"),
+    [("uu", ["a\n\nb"]), ("uau", ["a", "b", "c"]), ("au", ["Please begin.", "a", "b"]),
+     ("ua", ["a", "b", "Please go on."]), ("uaau", ["a", "b\n\nc", "d"]), ("suu", ["a", "b\n\nc"])],
+)  # fmt: skip
+def test_strict_templates_get_user_and_assistant_by_turns(roles, sent):
+    names = {"s": "system", "u": "user", "a": "assistant"}
+    messages = tuple(Message(names[role], "abcd"[n]) for n, role in enumerate(roles))
+    made = prepare(ChatRequest("m", messages), model(), DEFAULTS, taking_turns=True).body["messages"]
+    assert [message["content"] for message in made] == sent
+
+
+def test_calls_are_not_joined_with_the_words_before_them():
+    call = ToolCall("c", "calculate", "{}")
+    messages = (USER, Message("assistant", "", tool_calls=(call,)), Message("tool", "1", tool_call_id="c"),
+                Message("assistant", "one"), Message("assistant", "two"), USER)  # fmt: skip
+    made = prepare(ChatRequest("m", messages), model("tools"), DEFAULTS, taking_turns=True).body["messages"]
+    assert [message["role"] for message in made] == ["user", "assistant", "tool", "assistant", "user"]
+
+
 # ---- tools, formats, thinking -------------------------------------------------------------------
 
 
@@ -274,27 +294,50 @@ def test_window_has_room_for_the_answer():
     assert sent["options"]["num_ctx"] == 8192
 
 
+@pytest.mark.parametrize(
+    ("characters", "history", "limit", "window"),
+    [(10, 0, 1_000_000, 32_768), (10, 400_000, None, 32_768), (120_000, 0, None, 65_536), (15_000, 0, None, 8192)],
+    ids=["long answer allowed", "long history", "long question", "five thousand tokens"],
+)
+def test_only_the_question_itself_makes_a_window_larger_than_comfortable(characters, history, limit, window):
+    past = (Message("user", "x" * history), Message("assistant", "y")) if history else ()
+    question = Message("user", "x" * characters)
+    sent = body(*past, question, details=model(context=131_072), sampling=Sampling(max_tokens=limit))
+    assert sent["options"]["num_ctx"] == window
+    assert sent["messages"][-1]["content"] == question.content
+
+
+def test_window_never_exceeds_what_the_memory_sufficed_for():
+    request = ChatRequest("m", (Message("user", "x" * 12_000), Message("assistant", "y" * 12_000), USER))
+    sent = prepare(request, model(context=131_072), DEFAULTS, at_least=16_384, at_most=4096).body
+    assert sent["options"]["num_ctx"] == 4096
+    assert sent["messages"][-1]["content"] == USER.content
+
+
+@pytest.mark.parametrize(
+    ("form", "limit", "sent"),
+    [(None, 50_000, 50_000), ("json_object", 50_000, 6000), ("json_object", 100, 100), ("json_object", None, 6000)],
+    ids=["text", "json beyond the window", "json", "json without a limit"],
+)
+def test_answer_longer_than_the_window_is_left_to_the_caller_but_json_is_not(form, limit, sent):
+    defaults = Defaults(0.7, 0.9, 40, None, num_ctx=6000)
+    form = form and ResponseFormat(form)
+    made = body(defaults=defaults, sampling=Sampling(max_tokens=limit), response_format=form)
+    assert made["options"]["num_predict"] == sent
+    assert made["messages"][-1]["content"] == USER.content
+
+
+def test_thinking_that_is_not_sent_is_not_counted():
+    turn = Message("assistant", "42", reasoning="x" * 40_000)
+    assert body(USER, turn, USER, details=model(context=131_072))["options"]["num_ctx"] == 4096
+    thinker = model("thinking", context=131_072)
+    assert body(USER, turn, USER, details=thinker)["options"]["num_ctx"] == 16_384
+
+
 def test_window_of_the_settings_is_fixed():
     defaults = Defaults(0.7, 0.9, 40, None, num_ctx=6000)
     assert body(defaults=defaults, at_least=32_768)["options"]["num_ctx"] == 6000
     assert "keep_alive" not in body(defaults=defaults)
-
-
-def test_oldest_turns_are_left_out_whole_when_the_model_s_window_is_too_small():
-    call = ToolCall("c", "calculate", "{}")
-    old = (
-        Message("user", "first " + "x" * 9000),
-        Message("assistant", "", tool_calls=(call,)),
-        Message("tool", "x", tool_call_id="c"),
-    )
-    recent = (
-        Message("user", "second"),
-        Message("assistant", "", tool_calls=(call,)),
-        Message("tool", "y" * 6000, tool_call_id="c"),
-    )
-    sent = body(Message("system", "S"), *old, *recent, details=model("tools", context=4096))
-    assert [m["role"] for m in sent["messages"]] == ["system", "user", "assistant", "tool"]
-    assert sent["messages"][1]["content"] == "second"
 
 
 def test_last_turn_that_cannot_fit_alone_is_refused():

@@ -49,6 +49,9 @@ BY_ID: dict[str, Call] = {
     "documents.save_pages": lambda s, o, i: s.documents.save_pages(o, i.document.file_id, [PageText(1, "x")]),
     "documents.page_text": lambda s, o, i: s.documents.page_text(o, i.document.file_id, 1),
     "runs.get": lambda s, o, i: s.runs.get(o, i.run),
+    "runs.events": lambda s, o, i: s.runs.events(o, i.run),
+    "runs.update": lambda s, o, i: s.runs.update(o, {"run_id": i.run, "created_at": 1.0}),
+    "runs.delete": lambda s, o, i: s.runs.delete(o, i.run),
 }
 
 

@@ -67,7 +67,7 @@ WRITES: dict[str, Write] = {
     "revoke-token": lambda s: s.sessions.revoke_token(ALICE, "jti-1", 4e9),
     "add-refresh": lambda s: s.sessions.add_refresh(ALICE, refresh_token(ALICE.user, "rt-2")),
     "save-run": lambda s: s.runs.save(ALICE, {"run_id": "run-2", "created_at": 2.0, "steps": []}),
-    "replace-run": lambda s: s.runs.save(ALICE, {"run_id": "run-1", "created_at": 1.0, "steps": [], "again": True}),
+    "replace-run": lambda s: s.runs.save(ALICE, {"run_id": "run-1", "created_at": 1.0, "steps": [], "model": "again"}),
 }
 each_write = pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 

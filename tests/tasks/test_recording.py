@@ -18,12 +18,11 @@ from backend.models.messages import (
     Route,
     RouteChosen,
     TextDelta,
-    ToolFinished,
-    ToolStarted,
     Usage,
 )
 from backend.models.run import Owner, RunContext
 from backend.storage.stores import Stores
+from backend.tasks.live_runs import LiveRuns
 from backend.tasks.recording import Recorder
 from tests.fakes.stores import fake_stores
 
@@ -37,16 +36,20 @@ def stores(tmp_path: Path) -> Stores:
     return fake_stores(tmp_path)
 
 
-async def stream(*events: Event | Exception) -> AsyncGenerator[Event, None]:
+async def stream(*events: Event | Exception | asyncio.Event) -> AsyncGenerator[Event, None]:
+    """Events; an exception is raised, an asyncio.Event waited for, when its turn comes."""
     for event in events:
         await asyncio.sleep(0)
         if isinstance(event, Exception):
             raise event
-        yield event
+        if isinstance(event, asyncio.Event):
+            await event.wait()
+        else:
+            yield event
 
 
-def recorder(stores: Stores, *, exists: bool = False) -> Recorder:
-    return Recorder(stores.conversations, stores.runs, CONTEXT, "m", ASKED, exists)
+def recorder(stores: Stores, *, exists: bool = False, live: LiveRuns | None = None) -> Recorder:
+    return Recorder(stores.conversations, live or LiveRuns(), CONTEXT, "m", ASKED, exists)
 
 
 async def messages_of(stores: Stores) -> Sequence[StoredMessage]:
@@ -86,19 +89,60 @@ async def test_reader_who_leaves_keeps_the_part(stores: Stores) -> None:
     assert kept[1].content == "one " and kept[1].extra["partial"] is True
 
 
-async def test_agent_run_leaves_a_trace(stores: Stores) -> None:
-    events = stream(
-        RouteChosen(Route("agentic", "react", "x", 1.0)),
-        ToolStarted("t", 0, "math_calc", {"expression": "1"}, 1.0),
-        ToolFinished("t", 0, "math_calc", {"expression": "1"}, "completed", "1", 1.0, 0.1),
-        TextDelta("1"),
-        Finished("stop"),
-    )
-    async for _ in recorder(stores).run(events):
-        pass
-    trace = await stores.runs.get(ALICE, CONTEXT.run_id)
-    assert trace["status"] == "completed" and trace["steps"][0]["name"] == "math_calc" and trace["answer"] == "1"
-    assert trace["query"] == "what is it"
+async def test_plain_answer_can_be_cancelled_and_ends_properly(stores: Stores) -> None:
+    live = LiveRuns()
+    events = recorder(stores, live=live).run(stream(TextDelta("one "), asyncio.Event(), Finished("stop")))
+    assert isinstance(await anext(events), TextDelta)
+    waiting = asyncio.ensure_future(anext(events))
+    await asyncio.sleep(0.01)
+    run = live.get(ALICE, CONTEXT.run_id)
+    assert run is not None and run.interrupt is not None
+    run.interrupt.ring()
+    last = await waiting
+    assert isinstance(last, Finished) and (last.reason, last.detail) == ("stop", "The run was cancelled.")
+    assert [event async for event in events] == []
+    kept = await messages_of(stores)
+    assert kept[1].content == "one " and kept[1].extra["partial"] is True
+    assert live.get(ALICE, CONTEXT.run_id) is None
+
+
+async def test_plain_answer_is_cancelled_while_its_reader_is_busy(stores: Stores) -> None:
+    live = LiveRuns()
+    closed = asyncio.Event()
+
+    async def endless() -> AsyncGenerator[Event, None]:
+        try:
+            while True:
+                yield TextDelta("x")
+        finally:
+            closed.set()
+
+    events = recorder(stores, live=live).run(endless())
+    await anext(events)
+    run = live.get(ALICE, CONTEXT.run_id)
+    assert run is not None and run.interrupt is not None
+    run.interrupt.ring()
+    await asyncio.wait_for(closed.wait(), 1)
+    rest = [event async for event in events]
+    assert len(rest) == 1 and isinstance(rest[0], Finished)
+
+
+async def test_client_that_leaves_at_the_moment_of_the_cancellation_is_not_swallowed(stores: Stores) -> None:
+    live = LiveRuns()
+
+    async def read() -> None:
+        async for _ in recorder(stores, live=live).run(stream(TextDelta("x"), asyncio.Event())):
+            pass
+
+    reading = asyncio.create_task(read())
+    await asyncio.sleep(0.01)
+    run = live.get(ALICE, CONTEXT.run_id)
+    assert run is not None and run.interrupt is not None
+    run.interrupt.ring()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert (await messages_of(stores))[1].extra["partial"] is True
 
 
 async def test_st_5_full_disk_does_not_take_the_answer_away(stores: Stores) -> None:
@@ -106,7 +150,7 @@ async def test_st_5_full_disk_does_not_take_the_answer_away(stores: Stores) -> N
         async def create(self, *_: object) -> None:
             raise StorageFull("The disk is full; free some space.")
 
-    full = Recorder(Full(), stores.runs, CONTEXT, "m", ASKED, False)  # type: ignore[arg-type]
+    full = Recorder(Full(), LiveRuns(), CONTEXT, "m", ASKED, False)  # type: ignore[arg-type]
     seen = [event async for event in full.run(stream(TextDelta("it is"), Finished("stop")))]
     assert isinstance(seen[0], TextDelta)
     assert isinstance(seen[-1], Finished) and "disk is full" in seen[-1].extra["warning"]

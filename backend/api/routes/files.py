@@ -52,6 +52,7 @@ def as_json(document: Document) -> dict[str, Any]:
         "chunks": document.chunks,
         "pages": document.pages,
         "error": document.error,
+        "note": document.note,
         "created_at": document.created_at,
     }
 

@@ -43,6 +43,11 @@ async def ready(services: ServicesDep) -> Response:
         "embedder": services.embedder.name,
         "storage": storage,
     }
+    sources = services.registry.sources
+    able, unable = (sum(map(len, each)) for each in ([s.tools() for s in sources], [s.unavailable() for s in sources]))
+    if able or unable:
+        # Numbers only: the names of plug-ins are for those who are signed in.
+        parts["plugins"] = f"{able} tools, {unable} unavailable"
     good = storage == "ok" and model["model"] is not None
     body = {"status": "ready" if good else "not_ready", **parts, "message": model["message"]}
     return Response(orjson.dumps(body), 200 if good else 503, media_type="application/json")
@@ -52,6 +57,8 @@ async def _model(services: Services) -> dict[str, Any]:
     try:
         async with asyncio.timeout(PROBE_SECONDS):
             provider, info = await services.catalog.default()
+            # What is remembered about a model does not tell whether its server still answers; the list is younger.
+            await provider.list_models()
             return {"model": info.id, "provider": provider.name, "message": await services.catalog.why_builtin()}
     except (UpstreamError, ModelNotFound) as error:
         return {"model": None, "provider": services.settings.llm_provider, "message": error.message}

@@ -19,8 +19,10 @@ from backend.storage.json_files.document_files import clear_up
 from backend.storage.json_files.documents import JsonDocumentStore
 from backend.storage.json_files.locks import file_lock
 from backend.storage.json_files.paths import Area
+from backend.storage.json_files.preferences import JsonPreferenceStore
 from backend.storage.json_files.runs import JsonRunStore
 from backend.storage.json_files.sessions import JsonSessionStore
+from backend.storage.json_files.tables import JsonTableStore
 from backend.storage.json_files.users import JsonUserStore
 from backend.storage.stores import Stores
 
@@ -40,6 +42,8 @@ def create(settings: Settings) -> Stores:
         "uploads": settings.uploads_dir,
         "runs": settings.runs_dir,
         "artifacts": settings.artifacts_dir,
+        "tables": settings.tables_dir,
+        "preferences": settings.preferences_dir,
     }
     try:
         _make_private(settings.data_dir)
@@ -51,6 +55,8 @@ def create(settings: Settings) -> Stores:
             "uploads": Area(roots["uploads"], "document"),
             "runs": Area(roots["runs"], "run"),
             "artifacts": Area(roots["artifacts"], "file"),
+            "tables": Area(roots["tables"], "table"),
+            "preferences": Area(roots["preferences"], "user"),
         }
         _clear_up([roots["users"], roots["sessions"]], list(areas.values()), damages)
         for _, folder in areas["uploads"].owners():
@@ -73,6 +79,8 @@ def create(settings: Settings) -> Stores:
         conversations=JsonConversationStore(areas["conversations"], disk, damages),
         documents=JsonDocumentStore(areas["uploads"], disk, damages),
         runs=JsonRunStore(areas["runs"], disk, damages),
+        preferences=JsonPreferenceStore(areas["preferences"], disk, damages),
+        tables=JsonTableStore(areas["tables"], disk, damages),
         artifacts=JsonArtifactStore(areas["artifacts"], disk, damages),
         damaged=damages.listing,
         aclose=aclose,

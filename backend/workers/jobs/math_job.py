@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from backend.utils.math_notation import NotationError, to_python
+from backend.utils.math_notation import MAX_LENGTH, NotationError, to_python
 from backend.workers.jobs.math_job_bounds import MAX_DIGITS
+from backend.workers.jobs.math_job_patience import SIMPLIFY, TooLong, within
 from backend.workers.port import Refusal
 
 PRELOAD = (
@@ -17,6 +18,7 @@ PRELOAD = (
     "sympy.physics.units",
     "backend.workers.jobs.math_job_walker",
     "backend.workers.jobs.math_job_format",
+    "backend.workers.jobs.math_job_everyday",
 )
 SIMPLIFY_BELOW_OPERATIONS = 60
 _WARM_UP = (
@@ -38,8 +40,11 @@ _WARM_UP = (
 )
 
 
-def evaluate(expression: str) -> dict[str, Any]:
+def evaluate(expression: str, asked: str = "") -> dict[str, Any]:
     """Work out one expression.
+
+    `asked`: what the expression was made from, where that was something else; a request about units, bases or
+    percents is recognised in it first.
 
     Returns:
         `exact`, `numeric` (or None), `latex`, and `sign`, the word or sign to stand between question and result.
@@ -47,6 +52,14 @@ def evaluate(expression: str) -> dict[str, Any]:
     Raises:
         Refusal: not understood, over a bound, undefined, or without a known method.
     """
+    from backend.workers.jobs.math_job_everyday import everyday
+
+    if len(expression) > MAX_LENGTH or len(asked) > MAX_LENGTH:
+        raise Refusal(f"The expression is longer than {MAX_LENGTH} characters; shorten it.")
+    source = everyday(asked) or everyday(expression)
+    if source is not None:
+        with _long_integers():
+            return _evaluate(source, decimals=True)
     try:
         source = to_python(expression)
     except NotationError as error:
@@ -97,8 +110,11 @@ def _finished(value: Any, *, asked: bool) -> Any:
     """
     import sympy as sp
 
+    from backend.workers.jobs.math_job_matrix import matrix_of
     from backend.workers.jobs.math_job_solve import is_relation, solve_conditions, solve_differential
 
+    if isinstance(value, list) and value and all(isinstance(row, list) for row in value) and not asked:
+        return matrix_of(value)
     if isinstance(value, (list, tuple)) and value and any(is_relation(each) for each in value):
         flat = [each for part in value for each in (part if isinstance(part, list) else [part])]
         if any(hasattr(each, "atoms") and each.atoms(sp.Derivative) for each in flat):
@@ -130,7 +146,10 @@ def _simpler(value: Any) -> Any:
     if value.is_number:
         expanded = sp.expand(value)
         return expanded if expanded.count_ops() <= value.count_ops() else value
-    simple = sp.simplify(value)
+    try:
+        simple = within(SIMPLIFY, sp.simplify, value)
+    except TooLong:
+        return value
     return simple if simple.count_ops() < value.count_ops() else value
 
 

@@ -13,6 +13,8 @@ from backend.workers.jobs.math_job_bounds import (
     substitute,
 )
 from backend.workers.jobs.math_job_numbers import flat, total
+from backend.workers.jobs.math_job_numeric import quadrature
+from backend.workers.jobs.math_job_patience import INTEGRATE, NUMERIC, SOLVE, TooLong, within
 from backend.workers.port import Refusal
 
 
@@ -56,9 +58,51 @@ def differentiate(expression: Any, *by: Any) -> Any:
             steps.append((main_symbol(expression), integer(item, "The order", 1, MAX_DERIVATIVE)))
         else:
             steps.append((symbol_of(item), 1))
+    back = {}
+    if expression.has(sp.Abs, sp.sign):
+        # Of a complex variable |x| has no derivative; of a real one it has.
+        real = {symbol: sp.Symbol(symbol.name, real=True) for symbol in expression.free_symbols}
+        expression, back = expression.subs(real), {made: symbol for symbol, made in real.items()}
+        steps = [(real.get(symbol, symbol), order) for symbol, order in steps]
     for symbol, order in steps or [(main_symbol(expression), 1)]:
         expression = sp.diff(expression, symbol, order)
-    return expression
+    return expression.subs(back)
+
+
+def gradient(expression: Any, *by: Any) -> Any:
+    """All partial derivatives as a column, in the order given or in that of the alphabet."""
+    return jacobian([single(expression)], *by).T
+
+
+def hessian(expression: Any, *by: Any) -> Any:
+    """The matrix of second partial derivatives."""
+    import sympy as sp
+
+    return sp.hessian(single(expression), _variables([expression], by))
+
+
+def jacobian(rows: Any, *by: Any) -> Any:
+    """The matrix of partial derivatives: a row for each expression, a column for each variable."""
+    import sympy as sp
+
+    parts = list(rows) if isinstance(rows, (list, tuple)) or getattr(rows, "is_Matrix", False) else [rows]
+    return sp.Matrix([single(part) for part in parts]).jacobian(_variables(parts, by))
+
+
+def _variables(expressions: list[Any], given: tuple[Any, ...]) -> list[Any]:
+    flattened: list[Any] = []
+    for item in given:
+        flattened += list(item) if isinstance(item, (list, tuple)) else [item]
+    if flattened:
+        return [symbol_of(item) for item in flattened]
+    free = set().union(*(expression.free_symbols for expression in expressions))
+    return sorted(free, key=lambda symbol: symbol.name) or [_x()]
+
+
+def _x() -> Any:
+    import sympy as sp
+
+    return sp.Symbol("x")
 
 
 def derivative_at(expression: Any, symbol: Any, order: Any, point: Any) -> Any:
@@ -78,26 +122,44 @@ def integrate(expression: Any, *over: Any) -> Any:
         over = (over,)
     elif len(over) == 2 and getattr(over[1], "is_Symbol", False) is False and not isinstance(over[0], (list, tuple)):
         over = ((main_symbol(expression), *over),)
-    result = expression
-    for item in over or (main_symbol(expression),):
-        result = sp.integrate(result, _range(item) if isinstance(item, (list, tuple)) else symbol_of(item))
     definite = bool(over) and all(isinstance(item, (list, tuple)) for item in over)
+    steps = [_range(item) if isinstance(item, (list, tuple)) else symbol_of(item) for item in over]
+    numeric = definite and len(over) == 1 and len(over[0]) == 3 and _is_closed(expression, over[0])
+    try:
+        result = within(INTEGRATE, _integrated, expression, steps or [main_symbol(expression)])
+    except TooLong:
+        if not numeric:
+            raise Refusal(
+                "No formula for this integral was found in time; with numbers as bounds it can be computed."
+            ) from None
+        result = sp.Integral(expression, *steps)
     if definite and result.has(sp.nan):
         raise Refusal("This integral does not exist.")
-    if len(over) == 1 and definite and isinstance(result, sp.Integral) and not result.free_symbols:
-        return _quadrature(expression, *over[0])
+    if numeric and result.has(sp.Integral):
+        return _quadrature(expression, result, *over[0])
     return result
 
 
-def _quadrature(expression: Any, symbol: Any, low: Any, high: Any) -> Any:
-    """A definite integral without a known formula, numerically to about 12 digits."""
-    import mpmath
+def _integrated(expression: Any, steps: list[Any]) -> Any:
     import sympy as sp
 
-    def at(place: Any) -> Any:
-        return mpmath.mpmathify(expression.evalf(20, subs={symbol: sp.Float(place, 20)}))
+    for step in steps:
+        expression = sp.integrate(expression, step)
+    return expression
 
-    return sp.Float(mpmath.quad(at, [mpmath.mpmathify(sp.N(low, 20)), mpmath.mpmathify(sp.N(high, 20))]), 12)
+
+def _is_closed(expression: Any, bounds: Any) -> bool:
+    """Whether nothing but the variable of integration is unknown."""
+    return bool(expression.free_symbols <= {bounds[0]}) and not any(end.free_symbols for end in bounds[1:])
+
+
+def _quadrature(expression: Any, unsolved: Any, symbol: Any, low: Any, high: Any) -> Any:
+    """A definite integral without a known formula, numerically; as it was where that does not settle."""
+    try:
+        value = within(NUMERIC, quadrature, expression, symbol, low, high)
+    except (TooLong, ValueError, ZeroDivisionError, TypeError, OverflowError):
+        value = None
+    return unsolved if value is None else value
 
 
 def _range(item: Any) -> Any:
@@ -108,15 +170,20 @@ def _range(item: Any) -> Any:
     return sp.Tuple(symbol_of(item[0]), *(single(bound) for bound in item[1:]))
 
 
-def limit(expression: Any, symbol: Any, point: Any, side: Any = None) -> Any:
-    """Two-sided unless `side` is 1 (from above) or -1 (from below)."""
+def limit(expression: Any, symbol: Any, point: Any = None, side: Any = None) -> Any:
+    """Two-sided unless `side` is 1 (from above) or -1 (from below); `limit(sin(x)/x, 0)` names no variable."""
     import sympy as sp
 
+    if point is None:
+        symbol, point = main_symbol(expression), symbol
     symbol_of(symbol)
     if side is not None:
         return sp.limit(expression, symbol, point, "+" if integer(side, "The side", -1, 1) > 0 else "-")
     if point.is_infinite:
-        return sp.limit(expression, symbol, point)
+        found = sp.limit(expression, symbol, point)
+        if found.has(sp.AccumBounds):
+            raise Refusal("The limit does not exist: the values go up and down for ever.")
+        return found
     above, below = sp.limit(expression, symbol, point, "+"), sp.limit(expression, symbol, point, "-")
     if above != below and sp.simplify(above - below) != 0:
         raise Refusal(f"The limit does not exist: it is {below} from below and {above} from above.")
@@ -135,32 +202,37 @@ def add_up(*given: Any) -> Any:
     """A sum over a range, (i, 1, 10) or i, 1, 10; or of plain numbers."""
     import sympy as sp
 
-    bounds = _bounds(given)
-    if bounds is None:
-        return total(flat(given))
-    return _over(sp.Sum, given[0], *bounds)
+    return total(flat(given)) if not _has_bounds(given) else _over_all(sp.Sum, given)
 
 
 def multiply_up(*given: Any) -> Any:
     """A product over a range, or of plain numbers."""
     import sympy as sp
 
-    bounds = _bounds(given)
-    if bounds is None:
+    if not _has_bounds(given):
         result = sp.Integer(1)
         for value in flat(given):
             result = bounded(result * value)
         return result
-    return _over(sp.Product, given[0], *bounds)
+    return _over_all(sp.Product, given)
 
 
-def _bounds(given: tuple[Any, ...]) -> tuple[Any, Any, Any] | None:
-    rest = given[1:]
-    if len(rest) == 1 and isinstance(rest[0], tuple) and len(rest[0]) == 3:
-        rest = rest[0]
-    if len(rest) != 3 or not getattr(rest[0], "is_Symbol", False):
-        return None
-    return symbol_of(rest[0]), single(rest[1]), single(rest[2])
+def _has_bounds(given: tuple[Any, ...]) -> bool:
+    return any(isinstance(item, tuple) for item in given[1:]) or (
+        len(given) == 4 and getattr(given[1], "is_Symbol", False)
+    )
+
+
+def _over_all(kind: Any, given: tuple[Any, ...]) -> Any:
+    """Over one range or several, the first innermost."""
+    term, *ranges = given
+    if not isinstance(ranges[0], tuple):
+        ranges = [tuple(ranges)]
+    for item in ranges:
+        if not isinstance(item, tuple) or len(item) != 3:
+            raise Refusal("A range is written (k, 1, 10): the variable, from, to.")
+        term = _over(kind, term, symbol_of(item[0]), single(item[1]), single(item[2]))
+    return term
 
 
 def _over(kind: Any, term: Any, index: Any, low: Any, high: Any) -> Any:
@@ -170,7 +242,7 @@ def _over(kind: Any, term: Any, index: Any, low: Any, high: Any) -> Any:
     single(term)
     count = high - low + 1
     if not count.is_number or count.is_infinite:
-        return kind(term, (index, low, high)).doit()
+        return _closed_form(kind, term, index, low, high)
     if not count.is_Integer or count < 0:
         raise Refusal("The bounds of a sum must be whole numbers, the lower one first.")
     if count <= MAX_TERMS:
@@ -181,3 +253,20 @@ def _over(kind: Any, term: Any, index: Any, low: Any, high: Any) -> Any:
         end = sp.Symbol("n_end", integer=True, positive=True)
         return substitute(sp.expand(sp.summation(term, (index, low, end))), end, high)
     return kind(term, (index, low, high))
+
+
+def _closed_form(kind: Any, term: Any, index: Any, low: Any, high: Any) -> Any:
+    """A formula for a sum or product without fixed bounds; as it was where none is found in time."""
+    import sympy as sp
+
+    written = kind(term, (index, low, high))
+    try:
+        found = within(SOLVE, written.doit)
+        if kind is sp.Product and found.has(sp.Product) and high.is_infinite:
+            end = sp.Symbol("n_end", integer=True, positive=True)
+            partial = within(SOLVE, lambda: sp.Product(sp.factor(term), (index, low, end)).doit())
+            if not partial.has(sp.Product):
+                found = within(SOLVE, lambda: sp.limit(sp.gammasimp(partial), end, sp.oo))
+    except TooLong:
+        return written
+    return found

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from backend.workers.jobs.math_job_bases import Written
 from backend.workers.jobs.math_job_numbers import PrimeFactors
+from backend.workers.jobs.math_job_patience import NUMERIC, TooLong, within
 from backend.workers.jobs.math_job_solve import Always, Region, Solutions, place
 from backend.workers.jobs.math_job_units import Measure
 
@@ -33,7 +35,10 @@ def describe(value: Any, *, decimals: bool) -> dict[str, Any]:
             return _made("true for every value", None, r"\text{true for every value}", "→")
         case Region():
             text = _region(value.values, value.symbol.name)
-            return _made(text, None, sp.latex(value.values), "→")
+            repeat = _repeat(value.period)
+            return _made(text + repeat[0], None, str(sp.latex(value.values)) + repeat[1], "→")
+        case Written():
+            return _made(value.text, None, value.latex)
         case Measure():
             return _measure(value)
         case PrimeFactors():
@@ -88,8 +93,8 @@ def approximate(value: Any, digits: int = DIGITS) -> str | None:
     if all(part.is_Integer and abs(part) < LONG_INTEGER for part in value.as_real_imag()):
         return None
     try:
-        number = sp.N(value, digits, chop=True)
-    except (ValueError, TypeError, ArithmeticError, NotImplementedError):
+        number = within(NUMERIC, lambda: sp.N(value, digits, chop=not value.is_extended_real))
+    except (TooLong, ValueError, TypeError, ArithmeticError, NotImplementedError):
         return None
     if not number.is_number or number.has(sp.nan, sp.Integral, sp.Sum, sp.Product):
         return None
@@ -160,13 +165,30 @@ def _solutions(value: Solutions) -> dict[str, Any]:
     exact = " or ".join(", ".join(f"{s} {_value(v)}" for s, v in each) for each in value.found)
     if not value.exact:
         found = " or ".join(", ".join(f"{s} ≈ {complex_text(v)}" for s, v in each) for each in value.found)
-        return _made(found, None, found.replace("≈", r"\approx"), "→")
+        latex = r" \lor ".join(
+            ", ".join(rf"{sp.latex(s)} \approx {sp.latex(v)}" for s, v in each) for each in value.found
+        )
+        return _made(found + ("; there may be others" if value.open_end else ""), None, latex, "→")
     numbers = [v for each in value.found for _, v in each]
     numeric = None
     if "≈" not in exact and all(v.is_number for v in numbers) and any(approximate(v) for v in numbers):
         numeric = " or ".join(", ".join(f"{s} = {approximate(v) or write(v)}" for s, v in each) for each in value.found)
     latex = r" \lor ".join(", ".join(f"{sp.latex(s)} = {_latex(v)}" for s, v in each) for each in value.found)
-    return _made(exact, numeric, latex, "→")
+    repeat = _repeat(value.period)
+    return _made(exact + repeat[0], numeric, latex + repeat[1], "→")
+
+
+def _repeat(period: Any) -> tuple[str, str]:
+    """What to add where solutions come again and again: as text and as LaTeX."""
+    if period is None:
+        return "", ""
+    return f", and again after every {write(period)}", rf" \pmod{{{_latex(period)}}}"
+
+
+def _readable(value: Any) -> str:
+    """A number as text, or its decimal where the text would be too long to read."""
+    text = write(value)
+    return f"≈{approximate(value) or text}" if value.is_number and len(text) > MAX_READABLE_CHARS else text
 
 
 def _value(value: Any) -> str:
@@ -220,7 +242,7 @@ def _factors(value: PrimeFactors) -> dict[str, Any]:
 def _counted(value: dict[Any, Any]) -> dict[str, Any]:
     """Eigenvalues with how often they occur: `2 (twice), 3 (once)`."""
     value = dict(sorted(value.items(), key=lambda item: place(item[0])))
-    parts = [f"{write(key)} ({_TIMES.get(int(n), f'{n} times')})" for key, n in value.items()]
+    parts = [f"{_readable(key)} ({_TIMES.get(int(n), f'{n} times')})" for key, n in value.items()]
     numbers = [approximate(key) for key in value]
     numeric = ", ".join(n or write(key) for n, key in zip(numbers, value, strict=True)) if any(numbers) else None
     return _made(", ".join(parts), numeric, ", ".join(_latex(key) for key in value))

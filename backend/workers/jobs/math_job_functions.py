@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from backend.workers.jobs import math_job_bases as bases
 from backend.workers.jobs import math_job_calculus as calculus
 from backend.workers.jobs import math_job_matrix as matrix
 from backend.workers.jobs import math_job_numbers as numbers
 from backend.workers.jobs import math_job_solve as solving
+from backend.workers.jobs import math_job_statistics as statistics
 from backend.workers.jobs.math_job_bounds import (
     MAX_FACTORIAL,
     MAX_PRECISION,
@@ -55,14 +57,23 @@ def functions() -> Mapping[str, Function]:
         "diff": Function(calculus.differentiate, 1, 6, structures=True),
         "derivative_at": Function(calculus.derivative_at, 4, 4),
         "integrate": Function(calculus.integrate, 1, 4, structures=True),
-        "limit": Function(calculus.limit, 3, 4),
+        "limit": Function(calculus.limit, 2, 4),
+        "gradient": Function(calculus.gradient, 1, 7, structures=True),
+        "hessian": Function(calculus.hessian, 1, 7, structures=True),
+        "jacobian": Function(calculus.jacobian, 1, 2, structures=True),
         "series": Function(calculus.series, 1, 4),
         "Sum": Function(calculus.add_up, 1, MANY, structures=True),
         "Product": Function(calculus.multiply_up, 1, MANY, structures=True),
         "N": Function(_numeric, 1, 2, structures=True),
         "subs": Function(_subs, 3, 3),
     }
-    for with_lists, source in ((True, matrix.TABLE), (True, numbers.LISTS), (False, numbers.TABLE)):
+    for with_lists, source in (
+        (True, matrix.TABLE),
+        (True, numbers.LISTS),
+        (True, statistics.LISTS),
+        (False, numbers.TABLE),
+        (False, bases.TABLE),
+    ):
         table |= {name: Function(call, least, most, with_lists) for name, (call, least, most) in source.items()}
     for alias, name in _ALIASES.items():
         table[alias] = table[name]
@@ -82,6 +93,13 @@ _ALIASES = {
     "summation": "Sum",
     "product": "Product",
     "comb": "binomial",
+    "combinations": "binomial",
+    "permutations": "perm",
+    "is_prime": "isprime",
+    "lim": "limit",
+    "evalf": "N",
+    "sgn": "sign",
+    "grad": "gradient",
     "nCr": "binomial",
     "ncr": "binomial",
     "nPr": "perm",
@@ -137,6 +155,10 @@ def _elementary() -> dict[str, Function]:
         "log": Function(lambda x, *base: sp.log(x, *base), 1, 2),
         "root": Function(_root, 2, 2),
         "atan2": Function(sp.atan2, 2, 2),
+        "hypot": Function(lambda a, b: power(a**2 + b**2, sp.Rational(1, 2)), 2, 2),
+        "degrees": Function(lambda x: x * 180 / sp.pi),
+        "radians": Function(lambda x: x * sp.pi / 180),
+        "percent": Function(lambda x: x / 100),
     }
     return table
 
@@ -212,7 +234,7 @@ def _special() -> dict[str, Function]:
         "bernoulli": Function(special(sp.bernoulli, "bernoulli")),
         "catalan": Function(special(sp.catalan, "catalan", MAX_FACTORIAL)),
         "binomial": Function(special(sp.binomial, "binomial", MAX_FACTORIAL), 2, 2),
-        "perm": Function(special(lambda n, k: sp.ff(n, k), "perm", MAX_FACTORIAL), 2, 2),
+        "perm": Function(special(lambda n, k=None: sp.ff(n, n if k is None else k), "perm", MAX_FACTORIAL), 1, 2),
     }
 
 

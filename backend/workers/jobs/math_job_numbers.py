@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from backend.workers.jobs.math_job_bounds import (
+    MAX_FACTORIAL,
     MAX_FACTORINT,
     MAX_FLOOR,
     MAX_LITERAL_BITS,
@@ -96,14 +97,70 @@ def _powmod(base: Any, exponent: Any, modulus: Any) -> Any:
     import sympy as sp
 
     limit = 2**MAX_LITERAL_BITS
-    whole = integer(base, "The base", -limit, limit), integer(exponent, "The exponent", 0, limit)
-    return sp.Integer(pow(*whole, integer(modulus, "The modulus", 1, limit)))
+    whole = integer(base, "The base", -limit, limit), integer(exponent, "The exponent", -limit, limit)
+    try:
+        return sp.Integer(pow(*whole, integer(modulus, "The modulus", 1, limit)))
+    except ValueError:
+        raise Refusal("There is no inverse: the number and the modulus have a common divisor.") from None
+
+
+def _remainders(moduli: Any, rests: Any) -> Any:
+    """The smallest number that leaves these rests: crt([3, 5, 7], [2, 3, 2]) is 23."""
+    import sympy as sp
+    from sympy.ntheory.modular import crt
+
+    limit = 2**MAX_LITERAL_BITS
+    sizes = [integer(each, "A modulus", 2, limit) for each in flat((moduli,))]
+    wanted = [integer(each, "A rest", -limit, limit) for each in flat((rests,))]
+    if len(sizes) != len(wanted):
+        raise Refusal("crt takes two lists of the same length: the moduli and the rests.")
+    found = crt(sizes, wanted)
+    if found is None:
+        raise Refusal("No number leaves these rests.")
+    return bounded(sp.Integer(int(found[0])))
+
+
+def _bezout(a: Any, b: Any) -> list[Any]:
+    """x, y and the common divisor g with a*x + b*y = g."""
+    import sympy as sp
+
+    limit = 2**MAX_LITERAL_BITS
+    return [
+        sp.Integer(int(each))
+        for each in sp.gcdex(
+            sp.Integer(integer(a, "The number", -limit, limit)), sp.Integer(integer(b, "The number", -limit, limit))
+        )
+    ]
+
+
+def _divisor_sigma(value: Any, exponent: Any = None) -> Any:
+    import sympy as sp
+
+    times = 1 if exponent is None else integer(exponent, "The exponent", 0, 100)
+    return sp.Integer(sp.divisor_sigma(integer(value, "The number", 1, MAX_FACTORINT), times))
+
+
+def _multinomial(*parts: Any) -> Any:
+    import sympy as sp
+
+    sizes = [integer(part, "A part", 0, MAX_FACTORIAL) for part in parts]
+    integer(sp.Integer(sum(sizes)), "The sum of the parts", 0, MAX_FACTORIAL)
+    result = sp.factorial(sum(sizes))
+    for size in sizes:
+        result /= sp.factorial(size)
+    return result
 
 
 def _floor(value: Any) -> Any:
     import sympy as sp
 
     return sp.floor(_roundable(value, "floor"))
+
+
+def _trunc(value: Any) -> Any:
+    import sympy as sp
+
+    return sp.ceiling(_roundable(value, "trunc")) if value.is_negative else sp.floor(_roundable(value, "trunc"))
 
 
 def _ceil(value: Any) -> Any:
@@ -170,14 +227,15 @@ def _mean(*values: Any) -> Any:
     return total(parts) / len(parts)
 
 
-def _in_order(parts: list[Any]) -> list[Any]:
+def in_order(parts: list[Any]) -> list[Any]:
+    """Real numbers from small to large. Raises Refusal for others."""
     if not all(part.is_number and part.is_extended_real for part in parts):
         raise Refusal("This needs real numbers.")
     return sorted(parts)
 
 
 def _median(*values: Any) -> Any:
-    parts = _in_order(flat(values))
+    parts = in_order(flat(values))
     middle = len(parts) // 2
     return parts[middle] if len(parts) % 2 else (parts[middle - 1] + parts[middle]) / 2
 
@@ -185,7 +243,7 @@ def _median(*values: Any) -> Any:
 def _mode(*values: Any) -> Any:
     counted = Counter(flat(values))
     most = max(counted.values())
-    found = _in_order([value for value, times in counted.items() if times == most])
+    found = in_order([value for value, times in counted.items() if times == most])
     return found[0] if len(found) == 1 else found
 
 
@@ -217,16 +275,26 @@ TABLE: dict[str, tuple[Callable[..., Any], int, int]] = {
     "prevprime": (_whole("prevprime", "The number", 3, 10**60), 1, 1),
     "fibonacci": (_whole("fibonacci", "The position", 0, MAX_FIBONACCI), 1, 1),
     "lucas": (_whole("lucas", "The position", 0, MAX_FIBONACCI), 1, 1),
+    "divisor_count": (_whole("divisor_count", "The number", 1, MAX_FACTORINT), 1, 1),
+    "divisor_sigma": (_divisor_sigma, 1, 2),
+    "mobius": (_whole("mobius", "The number", 1, MAX_FACTORINT), 1, 1),
+    "factorial2": (_whole("factorial2", "The number", 0, MAX_FACTORIAL), 1, 1),
+    "subfactorial": (_whole("subfactorial", "The number", 0, MAX_FACTORIAL), 1, 1),
+    "bell": (_whole("bell", "The position", 0, 500), 1, 1),
+    "multinomial": (_multinomial, 1, 20),
+    "gcdex": (_bezout, 2, 2),
     "mod_inverse": (_mod_inverse, 2, 2),
     "powmod": (_powmod, 3, 3),
     "floor": (_floor, 1, 1),
     "ceil": (_ceil, 1, 1),
+    "trunc": (_trunc, 1, 1),
     "round": (_round, 1, 2),
     "mod": (_mod, 2, 2),
 }
 """name -> function, the least and the most arguments."""
 
 LISTS: dict[str, tuple[Callable[..., Any], int, int]] = {
+    "crt": (_remainders, 2, 2),
     "gcd": (_common("gcd"), 1, MANY),
     "lcm": (_common("lcm"), 1, MANY),
     "min": (_extreme("Min"), 1, MANY),

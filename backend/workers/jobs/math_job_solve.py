@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.workers.jobs.math_job_calculus import main_symbol, single
+from backend.workers.jobs.math_job_matrix import solve_linear
+from backend.workers.jobs.math_job_numeric import real_roots, system_root
+from backend.workers.jobs.math_job_patience import SIMPLIFY, SOLVE, TooLong, within
 from backend.workers.port import Refusal
 
-STARTS = (0.5, 1.0, -1.0, 2.0, -2.0, 5.0, -5.0, 0.1, 10.0, -10.0, 50.0)
 SAME_ROOT = 1e-9
 
 
@@ -18,6 +20,10 @@ class Solutions:
 
     found: tuple[tuple[tuple[Any, Any], ...], ...]
     exact: bool = True
+    period: Any = None
+    """After so much the solutions repeat, for ever."""
+    open_end: bool = False
+    """Found one by one: there may be others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,7 @@ class Region:
 
     symbol: Any
     values: Any
+    period: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,8 @@ def is_relation(value: Any) -> bool:
 
 def solve(*given: Any) -> Any:
     """Equations (or expressions taken to be 0) and, at the end, the variables to solve for."""
+    if len(given) == 2 and (_is_table(given[0]) or getattr(given[0], "is_Matrix", False)):
+        return solve_linear(*given)
     items: list[Any] = []
     for value in given:
         items += list(value) if isinstance(value, (list, tuple)) else [value]
@@ -49,6 +58,10 @@ def solve(*given: Any) -> Any:
     symbols = [item for item in items[1:] if getattr(item, "is_Symbol", False)]
     conditions = [first, *(item for item in items[1:] if not getattr(item, "is_Symbol", False))]
     return solve_conditions(conditions, symbols)
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, list) for row in value)
 
 
 def solve_conditions(conditions: list[Any], symbols: list[Any]) -> Any:
@@ -74,10 +87,35 @@ def solve_conditions(conditions: list[Any], symbols: list[Any]) -> Any:
         symbols = _unknowns(equations, free)
     if len(equations) == 1 and len(symbols) == 1:
         return _one(equations[0], symbols[0])
-    found = sp.solve(equations, symbols, dict=True)
+    try:
+        found = within(SOLVE, lambda: sp.solve(equations, symbols, dict=True))
+    except (NotImplementedError, TooLong):
+        return _system_numerically(equations, symbols)
     if not found:
         raise Refusal("There is no solution.")
-    return Solutions(tuple(tuple((s, each[s]) for s in symbols if s in each) for each in found))
+    return Solutions(tuple(tuple((s, _tidy(each[s])) for s in symbols if s in each) for each in found))
+
+
+def _tidy(value: Any) -> Any:
+    """A number multiplied out where that makes it shorter."""
+    import sympy as sp
+
+    if not value.is_number or value.has(sp.CRootOf):
+        return value
+    expanded = sp.expand(value)
+    return expanded if expanded.count_ops() <= value.count_ops() else value
+
+
+def _system_numerically(equations: list[Any], symbols: list[Any]) -> Solutions:
+    import sympy as sp
+
+    if len(equations) != len(symbols) or set().union(*(e.free_symbols for e in equations)) != set(symbols):
+        raise Refusal("No method is known for this system; give as many equations as unknowns, without other letters.")
+    found = system_root(equations, symbols)
+    if found is None:
+        raise Refusal("No solution was found: no formula is known, and trying numerically did not converge.")
+    pairs = tuple((symbol, sp.Float(value, 15)) for symbol, value in zip(symbols, found, strict=True))
+    return Solutions((pairs,), exact=False, open_end=True)
 
 
 def _unknowns(equations: list[Any], free: set[Any]) -> list[Any]:
@@ -89,9 +127,12 @@ def _unknowns(equations: list[Any], free: set[Any]) -> list[Any]:
 def _one(equation: Any, symbol: Any) -> Solutions | Always:
     import sympy as sp
 
+    asked = equation
+    if equation.has(sp.Abs):
+        asked = equation.subs(symbol, sp.Symbol(symbol.name, real=True))
     try:
-        found = sp.solve(equation, symbol)
-    except NotImplementedError:
+        found = within(SOLVE, sp.solve, asked, *(asked.free_symbols - (equation.free_symbols - {symbol})))
+    except (NotImplementedError, TooLong):
         return solve_numerically(equation, symbol)
     if not found:
         if sp.simplify(equation) == 0:
@@ -99,10 +140,25 @@ def _one(equation: Any, symbol: Any) -> Solutions | Always:
         raise Refusal("There is no solution.")
     found = [value for value in found if not isinstance(value, dict)]
     if any(value.has(sp.CRootOf) for value in found):
+        if not equation.is_polynomial(symbol) or equation.free_symbols != {symbol}:
+            return Solutions(tuple(((symbol, value),) for value in found))
         found = sorted(set(sp.Poly(equation, symbol).nroots(n=15, maxsteps=200)), key=place)
         return Solutions(tuple(((symbol, value),) for value in found), exact=False)
     found = sorted(found, key=place)
-    return Solutions(tuple(((symbol, value),) for value in found))
+    return Solutions(tuple(((symbol, value),) for value in found), period=_period(equation, symbol))
+
+
+def _period(expression: Any, symbol: Any) -> Any:
+    """After what distance a trigonometric expression repeats; None where it does not, or where that is not found."""
+    import sympy as sp
+
+    if not expression.has(sp.functions.elementary.trigonometric.TrigonometricFunction):
+        return None
+    real = sp.Symbol(symbol.name, real=True)
+    try:
+        return within(SIMPLIFY, lambda: sp.periodicity(expression.subs(symbol, real), real))
+    except (TooLong, NotImplementedError, ValueError, TypeError):
+        return None
 
 
 def place(value: Any) -> tuple[int, float, float]:
@@ -117,7 +173,6 @@ def place(value: Any) -> tuple[int, float, float]:
 
 def solve_numerically(equation: Any, symbol: Any = None, start: Any = None) -> Solutions:
     """Real roots found by iteration from a few starting points; there may be others."""
-    import mpmath
     import sympy as sp
 
     if isinstance(equation, sp.Eq):
@@ -126,20 +181,10 @@ def solve_numerically(equation: Any, symbol: Any = None, start: Any = None) -> S
     if equation.free_symbols != {symbol}:
         raise Refusal("No formula is known for this, and with several variables it cannot be solved numerically.")
 
-    def at(place: Any) -> Any:
-        return mpmath.mpmathify(equation.evalf(20, subs={symbol: sp.Float(place, 20)}))
-
-    roots: list[Any] = []
-    for first in STARTS if start is None else (float(start),):
-        try:
-            root = mpmath.findroot(at, first)
-        except (ValueError, ZeroDivisionError, TypeError, OverflowError):
-            continue
-        if abs(mpmath.im(root)) < SAME_ROOT and all(abs(root - other) > SAME_ROOT for other in roots):
-            roots.append(mpmath.re(root))
+    roots = real_roots(equation, symbol, None if start is None else float(start))
     if not roots:
         raise Refusal("No solution was found: no formula is known, and trying numerically did not converge.")
-    return Solutions(tuple(((symbol, sp.Float(root, 15)),) for root in sorted(roots)), exact=False)
+    return Solutions(tuple(((symbol, sp.Float(root, 15)),) for root in roots), exact=False, open_end=len(roots) > 1)
 
 
 def roots(polynomial: Any, symbol: Any = None) -> Solutions | Always:
@@ -162,7 +207,8 @@ def _inequalities(conditions: list[Any], symbols: list[Any]) -> Region:
             values = sp.S.EmptySet
         elif condition != sp.true:
             values = sp.Intersection(values, _where(condition, real))
-    return Region(symbol, values)
+    periods = {_period(c.lhs - c.rhs, symbol) for c in conditions}
+    return Region(symbol, values, periods.pop() if len(periods) == 1 else None)
 
 
 def _where(condition: Any, symbol: Any) -> Any:

@@ -19,7 +19,7 @@ from backend.workers.jobs.math_job_bounds import (
     power,
 )
 from backend.workers.jobs.math_job_functions import Function, functions
-from backend.workers.jobs.math_job_units import convert, unit_named
+from backend.workers.jobs.math_job_units import TEMPERATURES, convert, convert_temperature, unit_named
 from backend.workers.port import Refusal
 
 _SYMBOL = re.compile(r"[A-Za-z\u0370-\u03ff][A-Za-z0-9\u0370-\u03ff]{0,19}(?:_[A-Za-z0-9]{1,10})?")
@@ -152,12 +152,40 @@ class Walker:
             raise Refusal("A list, an equation or several values stand where a single value is needed.")
         return value
 
+    def _operand(self, node: ast.expr, *, brackets: bool = True) -> Any:
+        """A scalar or a matrix; a list of rows is taken for a matrix, with `brackets` `[x+1]` for `(x+1)`."""
+        if not isinstance(node, ast.List):
+            return self._scalar(node)
+        given = self.value(node)
+        if brackets and len(given) == 1 and isinstance(given[0], self._sp.Expr):
+            return given[0]
+        return self._functions["Matrix"].call(given)
+
+    def _check_shapes(self, sign: ast.operator, left: Any, right: Any) -> None:
+        """Raises Refusal where matrices do not fit together."""
+        matrices = [each for each in (left, right) if getattr(each, "is_Matrix", False)]
+        if not matrices:
+            return
+        if isinstance(sign, _ADDITIVE) and (len(matrices) == 1 or left.shape != right.shape):
+            raise Refusal("Only matrices with equally many rows and columns can be added.")
+        if isinstance(sign, ast.Mult) and len(matrices) == 2 and left.cols != right.rows:
+            raise Refusal(f"A matrix with {left.cols} columns cannot be multiplied by one with {right.rows} rows.")
+        if isinstance(sign, ast.Mult) and len(matrices) == 2 and left.cols == right.cols == 1:
+            raise Refusal("Two columns are multiplied by dot(…) or cross(…).")
+        if isinstance(sign, (ast.Mod, ast.FloorDiv)) or (isinstance(sign, ast.Div) and right in matrices):
+            raise Refusal("A matrix cannot be a divisor; multiply by its inverse, inv(…).")
+
     def _binary(self, node: ast.BinOp) -> Any:
         if isinstance(node.op, ast.Mod) and isinstance(node.left, ast.BinOp) and isinstance(node.left.op, ast.Pow):
             whole = self._scalar(node.left.left), self._scalar(node.left.right), self._scalar(node.right)
-            if all(part.is_Integer for part in whole) and whole[1] >= 0:
+            if all(getattr(part, "is_Integer", False) for part in whole):
                 return self._functions["powmod"].call(*whole)
-        left, right = self._scalar(node.left), self._scalar(node.right)
+        if isinstance(node.op, _ADDITIVE) and _is_percentage(node.right) and not _is_percentage(node.left):
+            whole_value, part = self._scalar(node.left), self._scalar(node.right)
+            return whole_value * (1 + part if isinstance(node.op, ast.Add) else 1 - part)
+        lists = isinstance(node.left, ast.List) and isinstance(node.right, ast.List)
+        left, right = (self._operand(each, brackets=not lists) for each in (node.left, node.right))
+        self._check_shapes(node.op, left, right)
         match node.op:
             case ast.Add():
                 return left + right
@@ -179,7 +207,9 @@ class Walker:
                 raise Refusal("Only the signs + - * / // % and ^ are allowed between values.")
 
     def _compare(self, node: ast.Compare) -> Any:
-        values = [self._scalar(each) for each in (node.left, *node.comparators)]
+        values = [self._operand(each) for each in (node.left, *node.comparators)]
+        if any(getattr(value, "is_Matrix", False) for value in values):
+            return self._compare_matrices(node, values)
         relations = []
         for sign, left, right in zip(node.ops, values, values[1:], strict=False):
             make = self._comparisons.get(type(sign))
@@ -187,6 +217,16 @@ class Walker:
                 raise Refusal("Only =, !=, <, <=, > and >= are allowed between sides.")
             relations.append(make(left, right))
         return relations[0] if len(relations) == 1 else relations
+
+    def _compare_matrices(self, node: ast.Compare, values: list[Any]) -> Any:
+        """One equation for each place, or the answer where nothing is unknown."""
+        left, right, *more = values
+        if more or not isinstance(node.ops[0], ast.Eq) or getattr(left, "shape", 0) != getattr(right, "shape", 1):
+            raise Refusal("Matrices can be compared by = only, and must have equally many rows and columns.")
+        relations = [self._sp.Eq(a, b) for a, b in zip(left, right, strict=True)]
+        if left.free_symbols | right.free_symbols:
+            return relations
+        return self._sp.true if all(relation == self._sp.true for relation in relations) else self._sp.false
 
     def _call(self, node: ast.Call) -> Any:
         if not isinstance(node.func, ast.Name):
@@ -218,11 +258,35 @@ class Walker:
     def _convert(self, arguments: list[ast.expr]) -> Any:
         if len(arguments) != 2:
             raise Refusal("convert_to takes a quantity and a unit, as in convert_to(5*mile, kilometer).")
+        if (temperature := self._temperature(arguments)) is not None:
+            return temperature
         self._units = True
         quantity, target = self._scalar(arguments[0]), self._scalar(arguments[1])
         self._units = False
         start, end = arguments[1].col_offset, arguments[1].end_col_offset
         return convert(quantity, target, self._source[start:end].decode())
+
+    def _temperature(self, arguments: list[ast.expr]) -> Any | None:
+        """`convert_to(20*celsius, fahrenheit)`; None when it is about something else."""
+        quantity, target = arguments
+        if not (isinstance(quantity, ast.BinOp) and isinstance(quantity.op, ast.Mult)):
+            return None
+        start = quantity.right
+        if not (isinstance(start, ast.Name) and isinstance(target, ast.Name)):
+            return None
+        if start.id not in TEMPERATURES or target.id not in TEMPERATURES:
+            return None
+        amount = self._scalar(quantity.left)
+        if not getattr(amount, "is_number", False):
+            raise Refusal("A temperature is a number of degrees, as in convert_to(20*celsius, fahrenheit).")
+        return convert_temperature(amount, start.id, target.id)
+
+
+def _is_percentage(node: ast.expr) -> bool:
+    """`5%`, `5% + 3%`: a share, and not a number that a share is added to."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, _ADDITIVE):
+        return _is_percentage(node.left) and _is_percentage(node.right)
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "percent"
 
 
 def check_words(tree: ast.expr) -> None:

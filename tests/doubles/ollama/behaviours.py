@@ -36,7 +36,7 @@ def answer(call: Call, messages: Messages) -> Answer:
 def _answer(call: Call, messages: Messages) -> Answer:
     text = last_user_text(messages)
     if isinstance(call.format, dict):
-        value = planning.structured(call.format, text)
+        value = _json_step(call.format, messages) or planning.structured(call.format, text)
         return Answer(words(json.dumps(value, ensure_ascii=False)), made_by="format")
     if call.format == "json":
         return Answer(words(json.dumps({"answer": f"You said: {text}"}, ensure_ascii=False)), made_by="format")
@@ -114,6 +114,31 @@ def is_text_protocol(messages: Messages) -> bool:
 
 def _react_turn(messages: Messages) -> str:
     """One turn of Thought / Action / Action Input, or the final answer once observations cover what was asked."""
+    wanted, final = _next_action(messages)
+    if wanted is not None:
+        arguments = json.dumps(wanted.arguments, ensure_ascii=False)
+        return f"Thought: I need {wanted.tool} for this.\nAction: {wanted.tool}\nAction Input: {arguments}"
+    return f"Thought: I can answer now.\nFinal Answer: {final}"
+
+
+def _json_step(schema: dict[str, Any], messages: Messages) -> dict[str, Any] | None:
+    """The same turn as an object, for a schema with `action` (an enum) and `action_input`; None for other schemas.
+
+    The name in the enum that is no tool's (it holds `answer` or `finish`) takes the final answer.
+    """
+    properties = schema.get("properties") or {}
+    names = (properties.get("action") or {}).get("enum") or []
+    if "action_input" not in properties or not names:
+        return None
+    wanted, final = _next_action(messages)
+    if wanted is not None and wanted.tool in names:
+        return {"thought": f"I need {wanted.tool} for this.", "action": wanted.tool, "action_input": wanted.arguments}
+    ending = next((name for name in names if "answer" in name or "finish" in name), names[-1])
+    return {"thought": "I can answer now.", "action": ending, "action_input": final}
+
+
+def _next_action(messages: Messages) -> tuple[Wanted | None, str]:
+    """The next call, or None and the final answer once observations cover what was asked."""
     question_at = max(
         (i for i, m in enumerate(messages) if m["role"] == "user" and not _OBSERVATION.match(_text(m))), default=0
     )
@@ -124,11 +149,8 @@ def _react_turn(messages: Messages) -> str:
     ]
     wanted = _react_wanted(messages, question)
     if len(observations) < len(wanted):
-        call = wanted[len(observations)]
-        arguments = json.dumps(call.arguments, ensure_ascii=False)
-        return f"Thought: I need {call.tool} for this.\nAction: {call.tool}\nAction Input: {arguments}"
-    final = from_results([part.strip() for part in observations]) if observations else f"You said: {question}"
-    return f"Thought: I can answer now.\nFinal Answer: {final}"
+        return wanted[len(observations)], ""
+    return None, from_results([part.strip() for part in observations]) if observations else f"You said: {question}"
 
 
 def _react_wanted(messages: Messages, question: str) -> list[Wanted]:

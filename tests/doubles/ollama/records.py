@@ -60,6 +60,7 @@ class ModelRecord:
     template: str = "{{ .System }}{{ .Prompt }}"
     execution: str = "native"
     strict_template: bool = False
+    alternating_template: bool = False
     load_seconds: float | None = None
     tokens_per_s: float | None = None
     prompt_tokens_per_s: float | None = None

@@ -205,17 +205,26 @@ def check_format(wanted: Any, profile: Profile) -> None:
 
 def check_template(call: Call) -> None:
     """What the strict templates of some models refuse. Raises ApiError 500 while generating."""
-    if not call.record.strict_template:
-        return
     roles = [message["role"] for message in call.messages]
     complaint = ""
-    if "system" in roles[1:]:
+    if call.record.strict_template and "system" in roles[1:]:
         complaint = "System message must be at the beginning."
-    elif "user" not in roles:
+    elif call.record.strict_template and "user" not in roles:
         complaint = "No user query found in messages."
+    elif call.record.alternating_template and not _alternate(call.messages):
+        complaint = (
+            "After the optional system message, conversation roles must alternate user and assistant roles "
+            "except for tool calls and results."
+        )
     if complaint:
         inner = {"error": {"code": 500, "message": f"Jinja Exception: {complaint}", "type": "server_error"}}
         raise ApiError(500, json.dumps(inner, separators=(",", ":")), while_generating=True)
+
+
+def _alternate(messages: list[dict[str, Any]]) -> bool:
+    """User, assistant, user, …; calls and their results do not count."""
+    spoken = [m["role"] for m in messages if m["role"] in ("user", "assistant") and not m.get("tool_calls")]
+    return all(role == ("user", "assistant")[number % 2] for number, role in enumerate(spoken))
 
 
 @dataclass(slots=True)
