@@ -14,7 +14,7 @@ page: $(VENV)/.installed
 	@$(BIN)/python run_frontend.py
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m "not slow and not browser" -q -n 2

@@ -20,6 +20,7 @@ from backend.core.routing_words import (
     START,
     UNITS_IN_UNIT,
     WEATHER_ASKED,
+    WEATHER_OF,
     WEATHER_SIGN,
     WEATHER_WHEN,
     WEATHER_WORD,
@@ -170,7 +171,7 @@ TOOL_CUES: tuple[ToolCue, ...] = (
     ToolCue(
         "wikipedia",
         "Wikipedia",
-        LazyPattern(r"\bwikip[ei]{1,2}d[ií]a\b|\bwiki (?:page|article|entry|artikel|summary|lookup|search|seite)\b|\bwikipedi[ei]\b", flags=0),
+        LazyPattern(r"\bwikip[ei]{1,2}d[ií]a\b|\bwiki (?:page|article|entry|artikel|summary|lookup|search|seite)\b|\bwikipedi[ei]\b|\b(?:does|did) wiki say\b|\b(?:on|in|from|check) wiki\b", flags=0),
         LazyPattern("wikipedia"),
         instruction=True,
         unless=_ABOUT_WIKIPEDIA,
@@ -195,6 +196,7 @@ TOOL_CUES: tuple[ToolCue, ...] = (
         "weather",
         "the weather",
         LazyPattern(
+            WEATHER_OF,
             rf"\b{WEATHER_SIGN}\b.{{0,60}}?\b{WEATHER_WHEN}\b|\b{WEATHER_WHEN}\b.{{0,60}}?\b{WEATHER_SIGN}\b|"
             rf"^\W*(?:is|are|will|any|do|can|gibt|ist|kann|y a-t-il|hay|hace|c'e|ci|esta|ta|tem|vai|is er|schijnt)\b.{{0,40}}?\b{WEATHER_SIGN}\b.{{0,20}}?"
             r"\b(?:in|at|near|auf|im|am|a|au|en|de|em|no|na|w) [a-z]{3,}",

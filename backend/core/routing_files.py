@@ -35,6 +35,16 @@ _TABLE_SAID = LazyPattern(
     r"\b(?:table|data|file|csv|list|sheet|tabelle|daten|datei|liste|fichier|donnees|tabla|datos|archivo|lista|tabella|dati|tabela|dados|arquivo)\b",
     flags=0,
 )
+_INSTRUCTIONS = LazyPattern(
+    r"manual|instruction|how-?to|setup|anleitung|manuel|mode[-_ ]d.emploi|notice|guia|instruc|manuale|istruzion|"
+    r"handleiding|instrukcja|faq|playbook|runbook|recipe|rezept|recette|receta|ricett",
+    flags=0,
+)
+_TERMS = LazyPattern(
+    r"contract|lease|agreement|policy|terms|conditions|handbook|insurance|vertrag|richtlinie|ordnung|agb|police|contrat|bail|reglement|assurance|"
+    r"contrato|poliza|seguro|reglamento|condicion|contratto|polizza|regolamento|condizion|apolice|plano|regulamento|condicoes|contract|polis|umowa|regulamin",
+    flags=0,
+)
 _AGGREGATE = LazyPattern(rf"\b{AGGREGATE}\b", flags=0)
 _BUSINESS = LazyPattern(rf"\b{BUSINESS}\b", flags=0)
 
@@ -42,8 +52,23 @@ _BUSINESS = LazyPattern(rf"\b{BUSINESS}\b", flags=0)
 def named(folded: str, documents: Sequence[str]) -> tuple[str, ...]:
     """The documents that a query names: in full, or by a telling word of the name ("the lease" for
     `lease_agreement.pdf`, "im Vertrag" for `mietvertrag.docx`), unless it speaks of any such thing ("a lease")."""
-    said = [(found.group(), found.start()) for found in _WORD.finditer(folded)]
+    said = [(plainer(found.group()), found.start()) for found in _WORD.finditer(folded)]
     return tuple(name for name in documents[:MAX_DOCUMENTS] if _is_named(folded, said, name))
+
+
+def plainer(text: str) -> str:
+    """With one spelling of umlauts: `verkaeufe.csv` holds what people call "Verkäufe"."""
+    return text.replace("ae", "a").replace("oe", "o").replace("ue", "u")
+
+
+def holds_instructions(documents: Sequence[str]) -> bool:
+    """Whether any of the documents is a manual by its name: then "how do I …" may be answered by it."""
+    return any(_INSTRUCTIONS.search(fold(name)) for name in documents[:MAX_DOCUMENTS])
+
+
+def holds_terms(documents: Sequence[str]) -> bool:
+    """Whether any of the documents is a contract, a policy or the like by its name."""
+    return any(_TERMS.search(fold(name)) for name in documents[:MAX_DOCUMENTS])
 
 
 def has_tables(documents: Sequence[str]) -> bool:
@@ -58,7 +83,7 @@ def asks_of_tables(folded: str, documents: Sequence[str]) -> bool:
         return False
     if _BUSINESS.search(folded):
         return True
-    said = {singular(word) for word in _WORD.findall(folded)}
+    said = {singular(plainer(word)) for word in _WORD.findall(folded)}
     return any(singular(word) in said for name in tables for word in _telling(name))
 
 
@@ -98,6 +123,6 @@ def _is_pointed_at(folded: str, at: int) -> bool:
 @lru_cache(maxsize=4096)
 def _telling(name: str) -> frozenset[str]:
     """The words of a file's name that say what it is."""
-    stem = fold(name).rsplit(".", 1)[0]
+    stem = plainer(fold(name).rsplit(".", 1)[0])
     words = (word for word in _WORD.findall(stem) if not any(c.isdigit() for c in word))
     return frozenset(word for word in words if len(word) >= 4 and word not in _EVERYDAY)

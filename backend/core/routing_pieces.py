@@ -134,7 +134,7 @@ def _independent(folded: str, documents: Sequence[str]) -> bool:
         return True
     if running or not any(c.isalpha() for piece in cut[1:] for c in piece):
         return False
-    return _lists_places(folded, cut, wanted) or (bool(having or documents) and _lists_things(cut, having))
+    return _lists_places(folded, cut, wanted) or (bool(having or documents) and _lists_things(cut, having, documents))
 
 
 def _wants(piece: str, documents: Sequence[str]) -> frozenset[str]:
@@ -157,9 +157,11 @@ def _lists_places(folded: str, cut: Sequence[str], wanted: Sequence[frozenset[st
     return len(names) > 1 or bool(names and "wikipedia" in kind and _SEVERAL_ARTICLES.search(folded))
 
 
-def _lists_things(cut: Sequence[str], having: Sequence[frozenset[str]]) -> bool:
+def _lists_things(cut: Sequence[str], having: Sequence[frozenset[str]], documents: Sequence[str]) -> bool:
     """Three or more things of several words, of which at least one needs a tool."""
     told = [piece for piece in cut if 2 <= len(piece.split()) <= 10 and not _TIME_OR_QUALITY.match(piece)]
+    if documents and not having and len(cut) > 2 and all(len(piece.split()) <= 6 for piece in cut):
+        return True
     if not any("data" in each for each in having) and sum(bool(plain.OWN.search(piece)) for piece in cut) > 1 < len(cut) - 1:
         return True
     return len(told) > 2 and "math" not in frozenset().union(*having)

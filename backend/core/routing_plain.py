@@ -59,7 +59,7 @@ REWRITE = LazyPattern(
     _POLITE + r"(?:(?:das|dies|diesen \w+|ce|cette|esto?|questo|isso) )?(?:translate|rewrite|rephrase|paraphrase|reword|"
     r"tl;?dr|proofread|improve|shorten|polish|spellcheck|"
     r"correct (?:this|the|my|that)|(?:fix|correct|check) (?:the |my )?(?:grammar|spelling|typos|punctuation)|"
-    r"turn (?:this|that|it|the following)|make (?:it|that|this)\b|put (?:this|that|it) (?:in|into)\b|"
+    r"turn (?:this|that|it|the following|(?:my|these|the) .{1,30}? into)|make (?:it|that|this)\b|put (?:this|that|it) (?:in|into)\b|"
     r"(?:say|explain|repeat|phrase|write) (?:it|that|this)\b|convert (?:this|that) (?:text|sentence|paragraph|list)|"
     r"ubersetz\w*|umformulier\w*|formulier\w* (?:das|dies|es|den|diesen)|korrigier\w*|kurz\w{1,2} (?:das|den|diesen)|"
     r"verbesser\w*|schreib\w* (?:das|es|diesen \w+) um|mach\w* (?:das|es)\b|"
@@ -72,7 +72,7 @@ REWRITE = LazyPattern(
     r"il seguente|o seguinte)\b"
     r"(?!.{0,20}\b(?:documents?|files?|pdf|dokument\w*|datei\w*|fichiers?|documentos?|archivos?|documenti|arquivos?|"
     r"report|handbook|contract|manual)\b)",
-    _POLITE + r"(?:summari[sz]e|sum up|shorten|extract|fasse?|kurze?|resum\w*|raccourci\w*|riassumi|acorta|stresc)\b[^:\n]{0,60}:\s+\S.{20}",
+    _POLITE + r"(?:summari[sz]e|sum up|shorten|extract|fasse?|kurze?|resum\w*|raccourci\w*|riassumi|acorta|stresc)\b[^:\n]{0,60}:\s+[^\s\d\[{].{20}",
     r"^\W*(?:how (?:do|would|can) (?:you|u|i|we) say|what(?:'s| is) .{1,60} in (?:english|german|french|spanish|italian|"
     r"portuguese|dutch|polish|japanese|chinese|latin)\b|wie sagt man|wie heisst|was heisst|comment (?:dit-on|on dit)|"
     r"como se dice|come si dice|como se diz|hoe zeg je|jak (?:sie mowi|powiedziec))\b",
@@ -95,7 +95,7 @@ _LANGUAGE = (
     r"c#|haskell|scala|sql|html|css|react|vue|node|django|flask|fastapi|pandas|numpy|matplotlib|git|docker|excel|latex|r)"
 )
 CODE_WRITING = LazyPattern(
-    rf"\b(?:write|create|implement|build|fix|debug|refactor|review|optimi[sz]e|generate|make|convert|schreib\w*|"
+    rf"\b(?:write|give me|create|implement|build|fix|debug|refactor|review|optimi[sz]e|generate|make|convert|schreib\w*|"
     rf"erstell\w*|implementier\w*|ecri[str]\w*|cree\w*|escrib\w+|crea\w*|implementa\w*|scriv\w+|escrev\w+|"
     rf"cri[ea]\w*|schrijf|maak|napisz|stworz)\b.{{0,40}}?\b{_PROGRAM}\b",
     rf"\b(?:explain|what does|what's wrong with|whats wrong with|understand|erklar\w*|explique\w*|explica\w*|spiega\w*)\b"
@@ -170,7 +170,7 @@ FAMOUS = LazyPattern(
     r"^\W*chi (?:ha (?:scritto|dipinto|inventato|scoperto|composto|fondato)|era|fu|scrisse)\b"
     r"(?!.{0,10}\b(?:rapporto|contratto|documento))",
     r"^\W*quem (?:escreveu|pintou|inventou|descobriu|compos|fundou|foi|era)\b(?!.{0,10}\b(?:relatorio|contrato|documento))",
-    r"^\W*(?:wie (?:schreef|schilderde|was|heeft)|kto (?:napisal|namalowal|wynalazl|odkryl))\b",
+    r"^\W*(?:wie (?:schreef|schilderde|was)|kto (?:napisal|namalowal|wynalazl|odkryl))\b",
     r"\b(?:capital (?:city )?of|capitale d|capital d[aeo]|hauptstadt|hoofdstad|stolica|boiling point|melting point|"
     r"planets?|planetas?|planetes?|planeten|pianeti|solar system|sistema solar|sonnensystem|continents?|world war|"
     r"weltkrieg|guerre mondiale|guerra mundial|guerra mondiale|revolution|revolucion|rivoluzione|revolucao|"
@@ -223,14 +223,26 @@ GENERIC = LazyPattern(
 
 STATEMENT = LazyPattern(
     r"^\W*(?:so |and |ok |today |yesterday )*(?:i|i'm|im|i've|we|we've|we're|my|our|ich|wir|mein\w*|je|j'ai|nous|mon|ma|estoy|tengo|mi|sono|ho|mio|mia|to|estou|tenho|meu|minha)\b"
-    r"(?! (?:need|want|would like|wanna|brauche|mochte|will|voudrais|veux|besoin|quiero|necesito|vorrei|voglio|quero|preciso))[^?]*$",
+    r"(?! (?:need|want|would like|wanna|brauche|mochte|will|voudrais|veux|besoin|quiero|necesito|vorrei|voglio|quero|preciso))(?!.{0,200}\b(?:find|get|check|calculate|convert|show|tell|search|look|such|zeig|"
+    r"berechne|cherche|calcule|busca|calcula|cerca|calcola|procura)\b)[^?:]*$",
     flags=0,
 )
 """Somebody tells of themselves and asks nothing: "we won our match today"."""
 
 DEFINITE_OWN = LazyPattern(
-    r"\b(?:the|my|our|this|that|der|die|das|dem|den|mein\w*|unser\w*|le|la|les|l'|mon|ma|mes|notre|el|los|las|mi|mis|il|lo|i|gli|mio|mia|o|a|os|as|meu|minha|het|de) "
-    rf"(?:\w+ )?{OWN_MATTER}\b|\b(?:page|section|clause|paragraph|chapter|article|paragraf|seite|fehler|error code|code) \w?\d+\b",
+    r"\b(?:the|my|our|this|that|der|die|das|dem|den|mein\w*|unser\w*|le|la|les|mon|ma|mes|notre|el|los|las|mi|mis|il|lo|i|gli|mio|mia|o|a|os|as|meu|minha|het|de) "
+    rf"(?:\w+ )?{OWN_MATTER}\b|\bl'{OWN_MATTER}\b|\bthe (?:authors?|study|meeting|minutes|form|sample|device|machine)\b|"
+    r"\b(?:page|section|clause|paragraph|chapter|article|paragraf|seite|fehler|fehlercode|error|error code|code) \w?\d+\b",
+    flags=0,
+)
+SHORT_DEFINITE = LazyPattern(
+    r"^\W*(?:and )?(?:what(?:'?s| is| are| was)|was (?:ist|sind)|wie (?:ist|hoch ist|lautet)|quel(?:le)?s? (?:est|sont)|cual(?:es)? (?:es|son)|qual(?:i)? (?:e|sono)|qua(?:l|is) (?:e|sao)|wat is) "
+    r"(?:the|our|my|der|die|das|le|la|les|l'|el|los|las|il|lo|i|gli|o|a|os|as|de|het) ?\w+(?: \w+){0,3}\W*$",
+    flags=0,
+)
+"""One thing, spoken of as known: "what is the excess", as one asks of a paper at hand."""
+WRITING_LEAD = LazyPattern(
+    _POLITE + r"(?:write|compose|draft|invent|make up|schreib\w*|verfass\w*|erfind\w*|ecri[st]\w*|redige\w*|invente\w*|escrib\w+|redact\w+|inventa\w*|scriv\w+|escrev\w+|schrijf|napisz)\b",
     flags=0,
 )
 WORLD = LazyPattern(

@@ -36,6 +36,13 @@ PASTED_CHARS = 2500
 _FILES = LazyPattern(
     r"\b(?:documents?|files?|pdfs?|uploaded|dokument\w*|datei\w*|fichiers?|documentos?|archivos?|documenti|arquivos?)\b", flags=0
 )
+SHORT_DEFINITE_LEAN = 0.65
+_HOW_TO = LazyPattern(
+    r"^\W*(?:how (?:do|can|should|to|must)|wie (?!ist|war|hoch|viel|lange|oft|alt|gross|heisst|geht)\w+|comment|como|come|hoe|jak)\b", flags=0
+)
+_LIST = LazyPattern(
+    r"^\W*(?:[\w-]+(?: [\w-]+){0,3}, ){1,6}[\w-]+(?: [\w-]+){0,3},? (?:and|und|et|y|e|en|i) [\w-]+(?: [\w'-]+){0,6}\W*$", flags=0
+)
 _IMPERATIVE = LazyPattern(rf"(?:{START})$", flags=0)
 SHORT_WORDS = 9
 """Queries of at most so many words may lean on the turn before."""
@@ -111,6 +118,7 @@ def _by_subject(asked: _Query) -> Judgement | None:
     explaining = bool(plain.EXPLAIN.search(asked.folded) or plain.FAMOUS.search(asked.folded))
     if plain.STATEMENT.search(asked.folded):
         return _follow_up(asked)
+    writing = bool(plain.WRITING_LEAD.search(asked.folded))
     advising = bool(plain.ADVICE.search(asked.folded))
     if not explaining:
         tool, confidence = best_proposal(asked.text, asked.specs or (), lambda spec: not _is_excepted(spec, asked))
@@ -123,7 +131,7 @@ def _by_subject(asked: _Query) -> Judgement | None:
         if files.asks_of_tables(asked.folded, documents) and asked.serves(cues.DATA_TOOLS):
             return Judgement("agentic", "the user's tables may hold what it asks for", 0.85, sure=False)
     for cue in cues.TOOL_CUES:
-        if cue.instruction or explaining or (advising and cue.kind in ("math", "data")):
+        if cue.instruction or explaining or writing or (advising and cue.kind in ("math", "data")):
             continue
         if cue.found_in(asked.folded) and asked.serves(cue.tools):
             return Judgement("agentic", f"the query is about {cue.says}", 0.85, sure=cue.sure)
@@ -143,6 +151,11 @@ def _by_kind_of_question(asked: _Query) -> Judgement:
         if own:
             lean = 0.8 if plain.DEFINITE_OWN.search(folded) else 0.6
             return Judgement("agentic", "the user's documents may explain it", lean, sure=False)
+        if papers and _HOW_TO.search(folded) and not plain.GENERIC.search(folded):
+            if files.holds_instructions(asked.context.documents):
+                return Judgement("agentic", "a manual of the user may say how", 0.75, sure=False)
+            if files.holds_terms(asked.context.documents):
+                return Judgement("agentic", "the user's documents may say how", 0.52, sure=False)
         return Judgement("chat", "an explanation or advice is wanted", 0.8, sure=not papers)
     if plain.WHAT_IS.search(folded):
         return Judgement("chat", "general knowledge may answer it", 0.7, sure=False)
@@ -154,6 +167,10 @@ def _by_kind_of_question(asked: _Query) -> Judgement:
         return Judgement("chat", "it asks about the world at large", 0.7, sure=False)
     if papers and plain.RULE.search(folded):
         return Judgement("agentic", "the user's documents may say what applies", 0.75, sure=False)
+    if papers and plain.SHORT_DEFINITE.search(folded):
+        return Judgement("agentic", "the user's documents may say what it is", SHORT_DEFINITE_LEAN, sure=False)
+    if papers and _lists_matters(folded):
+        return Judgement("agentic", "several things are asked of the user's documents", 0.75, sure=False)
     if papers and asks_for_a_fact(asked.head):
         return Judgement("agentic", "the user's documents may hold the fact it asks for", 0.65, sure=False)
     if plain.STATEMENT.search(folded):
@@ -201,6 +218,11 @@ def _outweighs(cue: cues.ToolCue, asked: _Query) -> bool:
     if plain.CODE_WRITING.match(asked.folded):
         return False
     return not plain.CREATIVE.match(asked.folded) or (cue.kind == "documents" and bool(_FILES.search(asked.folded)))
+
+
+def _lists_matters(folded: str) -> bool:
+    """Whether the query is a bare list of things: "price, term and notice period please"."""
+    return len(folded) <= 160 and bool(_LIST.match(folded))
 
 
 def _is_called(head: str, name: str) -> bool:

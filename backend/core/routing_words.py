@@ -38,7 +38,7 @@ PAPERS = (
 NOW = (
     r"(?:right now|now|currently|current|at the moment|today'?s?|tonight|tomorrow|yesterday|this (?:morning|week|weekend|month|"
     r"year|season)|last (?:night|week|weekend)|next (?:week|weekend)|these days|latest|newest|most recent|recent(?:ly)?|upcoming|up[- ]to[- ]date|"
-    r"live score|the year before|as of today|still|trending|"
+    r"live score|the year before|newer|quest'anno|questa settimana|dit jaar|deze week|w tym roku|as of today|still|trending|"
     r"aktuell\w*|derzeit\w*|momentan|gerade|heute|heutige\w*|gestern|jetzt|neueste\w*|neuste\w*|letzte\w*|diese (?:woche|saison)|"
     r"dieses (?:jahr|wochenende)|"
     r"actuel\w*|aujourd'hui|hier|demain|maintenant|derniere?s?|cette (?:semaine|annee)|en ce moment|"
@@ -93,6 +93,9 @@ FRESH_TOPIC = (
     r".{0,25}?\b(?:happened|happening|passiert|passe|paso|pasado|successo|aconteceu|gebeurd|wydarzylo)\b"
     r"|^\W*(?:is|are) (?:the )?.{2,30}? (?:down|open|closed|delayed|cancell?ed|back up|sold out)\W*$|\bheadlines\b"
     r"|\b(?:near me|in der nahe|in meiner nahe|pres de (?:chez moi|moi)|cerca de mi|vicino a me|perto de mim)\b"
+    r"|\bwhat(?:'s| is) (?:going on|happening|up) (?:with|in|at)\b|\bwas ist los (?:mit|in|bei)\b|\bque se passe-t-il (?:a|en|avec)\b|\bque pasa (?:en|con)\b"
+    r"|\breviews? (?:like )?(?:of|for|about)\b|\b(?:won|win|gewonnen|gagne|gano|vinto|ganhou|wygral)\b.{0,40}?\b(?:elections?|wahl\w*|elecciones|elezioni|eleicoes|verkiezingen|wybory)\b"
+    r"|\b(?:elections?|wahl\w*|elecciones|elezioni|eleicoes|verkiezingen|wybory)\b.{0,40}?\b(?:won|gewonnen|gagne|gano|vinto|ganhou|wygral)\b"
     r"|\b(?:got|was|were|been|wurde|a ete|fue|e stato|foi) (?:just |newly )?(?:elected|gewahlt|elue?|elegid[oa]|elett[oa]|eleit[oa])\b|\bbecame the new\b|\bthe new (?:coach|ceo|president|mayor)\b"
     rf"|\b{_TRADED} (?:to|in|zu|vs|against|a|en) {_TRADED}\b|\btrending\b"
     r"|\b(?:the )?(?:latest|newest|most recent)\b(?! (?:you|i|we|time)\b)|\bbreaking news\b|\bwhat(?:'?s| is) new (?:in|with|on|at)\b"
@@ -121,6 +124,9 @@ WEATHER_WORD = (
     r"(?:weather|forecast|temperatures?|wetter\w*|temperatur(?:en)?|vorhersage|meteo|temps|temperature|previsions|tiempo|clima|pronostico|"
     r"temperatura|tempo|previsioni|previsao(?: do tempo)?|weer|weersverwachting|pogod[aey]|prognoza)"
 )
+WEATHER_OF = (
+    r"\b(?:weather|wetter|meteo|weer|pogoda|previsioni(?: del tempo)?|previsao do tempo) (?:of|von|de|di|d'|a|do|da|em|van|dla) ?[a-z]{3,}"
+)
 PLACE_OR_TIME = (
     r"(?:in|for|at|near|around|today|tonight|tomorrow|now|this week(?:end)?|next week|on (?:mon|tues|wednes|thurs|fri|satur|sun)day|"
     r"fur|heute|morgen|jetzt|am wochenende|nachste woche|auf|a|au|aux|de|pour|demain|aujourd'hui|en|manana|hoy|ahora|para|domani|oggi|"
@@ -144,7 +150,7 @@ WEATHER_ASKED = (
 )
 
 WEATHER_SIGN = (
-    r"(?:rain\w*|snow\w*|umbrella|raincoat|thunderstorms?|storms?|drizzle|hail|frost|freez\w+|foggy|sunny|sunshine|cloudy|windy|humid\w*|"
+    r"(?:rain\w*|pour(?:ing)?|snow\w*|umbrella|raincoat|thunderstorms?|storms?|drizzle|hail|frost|freez\w+|foggy|sunny|sunshine|cloudy|windy|humid\w*|"
     r"uv index|heatwave|pollen|jacket|coat|sunscreen|jacke|mantel|winterstiefel|manteau|veste|abrigo|chaqueta|giacca|cappotto|casaco|jas|kurtk\w+|regen\w*|regnet\w*|schnee|schneit\w*|gewitter\w*|schirm|regenschirm|frost|nebel|neblig|sonnig|sonne|"
     r"badewetter|hitzewelle|pluie|pleu\w+|neige\w*|parapluie|orages?|brouillard|soleil|gel|geler|canicule|"
     r"lluvia|llov\w+|llueve|llover|nieve|nevar|paraguas|tormentas?|niebla|sol|heladas?|"
@@ -161,7 +167,7 @@ WEATHER_WHEN = (
 AGGREGATE = (
     r"(?:mean|average|avg|median|std|standard deviation|std dev|sum|total|minimum|maximum|min|max|statistics|stats|distribution|outliers?|"
     r"count|how many|number of|rows|missing values|highest|lowest|largest|smallest|biggest|top \d+|top|most|least|best|worst|duplicates?|"
-    r"per|by|group(?:ed)? by|breakdown|"
+    r"per|by|group(?:ed)? by|nach|gruppiert|agrupad\w+|raggruppat\w+|groupes? par|breakdown|"
     r"mittelwert|\w*durchschnitt\w*|summe|statistik|\w*gesamt\w*|anzahl|wie ?viele|hochste[nrms]?|niedrigste[nrms]?|am \w+sten|meisten?|wenigsten|"
     r"zeilen|fehlen\w*|"
     r"pro|moyenne|mediane|somme|ecart[- ]type|statistiques|nombre de|combien de|lignes|plus (?:grosses?|eleve\w*|vendu\w*)|le mieux|"
@@ -222,7 +228,7 @@ OWN_MATTER = (
     r"allowed|permitted|entitled|mandatory|required|included|covered|excluded|"
     r"miete|kaution|vermieter|mieter|untervermiet\w*|kundigungsfrist|probezeit|gehalt|uberstunden|urlaub\w*|krankmeld\w*|vertrag|paragraf|klausel|garantie|gebuhr\w*|"
     r"strafe|verzug|haftet|haftung|mangel\w*|rechnung|erstatt\w*|spesen|lieferung|geliefert|lieferant|protokoll|sitzung|frist|budget|genehmig\w*|freigeben|unterschrieben|"
-    r"formular|antrag|gerat|maschine|anzeige|fehler \w?\d+|lampe|wasche|programm|entkalk\w*|versicherung|inbegriffen|erlaubt|haustiere|dienstwagen|dienstauto|seite \d+|"
+    r"formular|antrag|gerat|maschine|anzeige|fehler \w?\d+|fehlercode\w*|krankheit|lampe|wasche|programm|entkalk\w*|versicherung|inbegriffen|erlaubt|haustiere|dienstwagen|dienstauto|seite \d+|"
     r"loyer|caution|proprietaire|locataire|preavis|periode d'essai|salaire|conges?|arret maladie|contrat|clause|article \d+|garantie|frais|penalite|retard|facture|rembours\w+|"
     r"livraison|fournisseur|reunion|budget|signe|formulaire|appareil|voyant|pile|filtre|inclus|autorises?|droit (?:a|de)|"
     r"alquiler|fianza|casero|inquilino|preaviso|periodo de prueba|sueldo|vacaciones|baja|contrato|clausula|garantia|gastos|penalizacion|retraso|factura|reembols\w+|"

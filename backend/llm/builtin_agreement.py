@@ -204,23 +204,26 @@ def weigh_words(asked: Asked, candidates: Sequence[Candidate]) -> None:
 
 def settle(asked: Asked, each: Candidate, close: frozenset[str]) -> None:
     """Coverage and missing words of a candidate; `close` are words it has in another form."""
-    got = total = 0.0
-    missing: list[str] = []
-    for word in asked.words:
-        level = max(_level(word, each, asked), CLOSE_COUNTS if word in close else 0.0)
-        if asked.kind is not None and word in asked.kind.named_by and each.typed:
-            level = max(level, OWN)
-        weight = each.weights[word]
-        got += weight * level
-        total += weight
-        if not level and word not in asked.light:
-            missing.append(word)
+    levels = {word: _counted_as(word, asked, each, close) for word in asked.words}
+    missing = [word for word, level in levels.items() if not level and word not in asked.light]
     if asked.kind is not None and asked.kind.needed and not each.typed:
         missing.append(asked.kind.name)
     if asked.counted and asked.counted not in each.own and asked.counted not in close and not _amount_of(asked, each):
         missing.append(asked.counted)
+    said = [word for word in asked.words if word not in asked.light and word not in (*asked.names, *asked.codes)]
+    if said and max(levels[word] for word in said) < SECTION:
+        missing += said  # The names alone: it speaks of the same thing, but not of what is asked about it.
+    total = sum(each.weights[word] for word in asked.words)
+    got = sum(each.weights[word] * level for word, level in levels.items())
     each.coverage = got / total if total else 0.0
     each.missing = tuple(dict.fromkeys(missing))
+
+
+def _counted_as(word: str, asked: Asked, each: Candidate, close: frozenset[str]) -> float:
+    """The level of a word, also where the sentence has it in another form or as the kind of thing it names."""
+    if asked.kind is not None and word in asked.kind.named_by and each.typed:
+        return OWN
+    return max(_level(word, each, asked), CLOSE_COUNTS if word in close else 0.0)
 
 
 def _amount_of(asked: Asked, each: Candidate) -> bool:

@@ -89,7 +89,9 @@ def propose_calls(text: str, specs: Sequence[ToolSpec], threshold: float = PLAUS
 
 
 def _searches(spec: ToolSpec, call: Call, text: str) -> bool:
-    return any(call.arguments.get(name) == text.strip() for name in spec.parameters.get("required", ()))
+    asked = text.strip()
+    passed_on = bool(call.arguments) and all(value in (asked, asked[:2000]) for value in call.arguments.values())
+    return passed_on or any(call.arguments.get(name) == asked for name in spec.parameters.get("required", ()))
 
 
 def find_needs(query: str, specs: Sequence[ToolSpec]) -> list[Need]:

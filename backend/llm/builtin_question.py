@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from backend.utils.language import FUNCTION_WORDS, content_words, detect_language, stem, stems, words
+from backend.utils.patterns import LazyPattern
 
 
 def _listed(text: str) -> frozenset[str]:
@@ -60,25 +61,22 @@ _MONTHS = (
     "setembro outubro novembro dezembro"
 )
 _MONTH = "|".join(_MONTHS.split())
-_DAY = re.compile(
-    rf"(?<!\d)(\d{{1,2}})(?:st|nd|rd|th|\.)?\s+(?:of\s+|de\s+)?({_MONTH})\b|\b({_MONTH})\s+(\d{{1,2}})(?!\d)",
-    re.IGNORECASE,
+_DAY = LazyPattern(
+    rf"(?<!\d)(\d{{1,2}})(?:st|nd|rd|th|\.)?\s+(?:of\s+|de\s+)?({_MONTH})\b|\b({_MONTH})\s+(\d{{1,2}})(?!\d)"
 )
 _NAME = re.compile(r"(?<![\w'’.-])([A-ZÀ-Þ][\w'’-]*[\w])")
-_COUNTED = re.compile(
+_COUNTED = LazyPattern(
     r"\b(?:how many|wie ?viele|combien d(?:e |['’])|cu[aá]nt[oa]s|quant[ei]|quant[oa]s)\s*((?:[^\W\d_]+[ -]){0,"
     r"2}?[^\W\d_]+)(?=\s+"
     r"(?:do|does|did|can|may|must|should|are|is|will|has|have|were|was|per|a|an|in|the|i|you|we|darf|dürfen|kann|"
     r"können|hat|"
     r"haben|gibt|sind|bekommt|bekommen|habe|peut|puis|faut|a|ont|est|sont|y|puede|pueden|hay|tiene|son|può|possono|ha|"
     r"hanno|"
-    r"ci|sono|pode|podem|há|tem|são)\b|-t-|-on\b|\W*$)",
-    re.IGNORECASE,
+    r"ci|sono|pode|podem|há|tem|são)\b|-t-|-on\b|\W*$)"
 )
-_PAPER = re.compile(
+_PAPER = LazyPattern(
     r"\b([^\W\d_]{4,})[ -](?:contract|agreement|lease|policy|handbook|manual|report|guide|notes|list|regulations|"
-    r"terms)\b",
-    re.IGNORECASE,
+    r"terms)\b"
 )
 _NOT_A_PAPER = _listed("this that your their employee user which what uploaded these those attached same")
 _SMALL = _listed("i'm i'd i've mr mrs ms dr ok")
@@ -89,8 +87,8 @@ class Kind:
     """A kind of thing asked for. Words that only name the kind ("phone number") are answered by its form."""
 
     name: str
-    asked: re.Pattern[str]
-    form: re.Pattern[str]
+    asked: LazyPattern
+    form: LazyPattern
     named_by: frozenset[str] = frozenset()
     needed: bool = False
     """Whether nothing without the form can be the answer."""
@@ -103,26 +101,24 @@ _AMOUNT_WORD = (
     r"cinco|seis|siete|ocho|due|tre|quattro|cinque|sei|sette|otto|dois|duas|três|quatro|sete|oito|weekly|daily|"
     r"monthly|never"
 )
-_MONEY_FORM = re.compile(
+_MONEY_FORM = LazyPattern(
     r"[€$£]\s?\d|\d\s?(?:€|\$|£)|\d\s?(?:euros?|eur|dollars?|usd|pounds?|francs?|chf|cents?|reais|pesos?)\b|"
     r"\bprice\w*: ?\d|"
-    r"\b(?:free|gratis|kostenlos|gratuite?|gratuit[ao]|grátis)\b",
-    re.IGNORECASE,
+    r"\b(?:free|gratis|kostenlos|gratuite?|gratuit[ao]|grátis)\b"
 )
-_DATE_FORM = re.compile(
+_DATE_FORM = LazyPattern(
     rf"\b(?:{_MONTH})\b|\b\d{{1,2}}[:.]\d{{2}}\b|\b\d{{4}}-\d{{2}}|\d\s?(?:a\.?m|p\.?m|uhr|h)\b|\b(?:19|20)\d\d\b|"
     r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b|\b(?:mon|diens|donners|frei|sams|sonn)tags?\b|mittwochs?|"
     r"\b(?:lun|mar|mercre|jeu|vendre|same)di\b|dimanche|\b(?:first|second|third|fourth|fifth|last|next|every|within|"
-    r"after|before|until)\b",
-    re.IGNORECASE,
+    r"after|before|until)\b"
 )
 
 
-def _kind(name: str, asked: str, form: str | re.Pattern[str], named_by: str = "", *, needed: bool = False) -> Kind:
+def _kind(name: str, asked: str, form: str | LazyPattern, named_by: str = "", *, needed: bool = False) -> Kind:
     return Kind(
         name,
-        re.compile(asked, re.IGNORECASE),
-        form if isinstance(form, re.Pattern) else re.compile(form, re.IGNORECASE),
+        LazyPattern(asked),
+        form if isinstance(form, LazyPattern) else LazyPattern(form),
         _stemmed(named_by),
         needed,
     )

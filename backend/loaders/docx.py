@@ -68,7 +68,7 @@ def check_archive(path: Path, main: str = "word/document.xml", what: str = "a Wo
             if sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
                 raise LoadRefused("The document unpacks to more than 100 MiB and is refused.")
             if main not in archive.namelist():
-                raise LoadRefused(f"The file is named like {what} but is something else.")
+                raise LoadRefused(f"The file is named as if it were {what}, but is not {what}.")
             total = 0
             for entry in entries:
                 total += _inflated(archive, entry, MAX_UNPACKED_BYTES - total)

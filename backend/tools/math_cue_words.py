@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import re
+from backend.utils.patterns import LazyPattern
 
 N = r"-?\d(?:[\d.,]{0,20}\d)?"
 
 
-def _rules(*pairs: tuple[str, str]) -> tuple[tuple[re.Pattern[str], str], ...]:
-    return tuple((re.compile(pattern, re.IGNORECASE), replacement) for pattern, replacement in pairs)
+def _rules(*pairs: tuple[str, str]) -> tuple[tuple[LazyPattern, str], ...]:
+    return tuple((LazyPattern(pattern), replacement) for pattern, replacement in pairs)
 
 
-ASKING = re.compile(
+ASKING = LazyPattern(
     r"^\W*(?:(?:e|y|et|und|and|also)\s+)?(?:quanto (?:fa|fanno|è|sono|vale|viene|é|são|dá|dão|resulta)|qual [èé]|"
     r"quanto custa|"
     r"cu[aá]nto (?:es|son|da|suman?|hace)|cu[aá]l es|combien (?:font|fait|valent|vaut)|calcola|calcule|"
-    r"wie ?viel (?:ist|sind|ergibt|ergeben|macht)|was (?:ist|sind|ergibt|ergeben|macht)|berechne)\b\s*",
-    re.IGNORECASE,
+    r"wie ?viel (?:ist|sind|ergibt|ergeben|macht)|was (?:ist|sind|ergibt|ergeben|macht)|berechne)\b\s*"
 )
 REPLACED = _rules(
     (r"\b(?:radice|raiz|raíz) (?:quadrata|quadrada|cuadrada) (?:de|di|do|da)\b", "square root of"),
@@ -41,9 +40,8 @@ _OF = r"(?:of|von|vom|aus|de|du|des|del|di|do|da|d['’])"
 _ONE = r"(?:a|an|one|the|ein|eine|die|das|un|une|la|le|el|il|lo|o|um|uma|1)"
 PARTS = tuple(
     (
-        re.compile(
-            rf"\b(?:(?P<n>\d{{1,2}})\s+|{_ONE}\s+)?(?:{'|'.join(nouns.split())})\s+{_OF}\s*(?P<a>{N}\s*%?)(?!\w)",
-            re.IGNORECASE,
+        LazyPattern(
+            rf"\b(?:(?P<n>\d{{1,2}})\s+|{_ONE}\s+)?(?:{'|'.join(nouns.split())})\s+{_OF}\s*(?P<a>{N}(?:\s*%)?)(?!\w)"
         ),
         whole,
     )
@@ -51,7 +49,7 @@ PARTS = tuple(
 )
 """A part of a number, and into how many parts the whole falls."""
 MULTIPLES = tuple(
-    (re.compile(rf"\b(?:{_ONE}\s+)?(?:{words})\s+(?:{_OF}\s*)?(?P<a>{N})(?![\w%])", re.IGNORECASE), factor)
+    (LazyPattern(rf"\b(?:{_ONE}\s+)?(?:{words})\s+(?:{_OF}\s*)?(?P<a>{N})(?![\w%])"), factor)
     for factor, words in (
         (2, "double|twice|doppelte|zweifache|doble|doppio|dobro"),
         (3, "triple|treble|thrice|three times|dreifache|triplo"),
@@ -59,7 +57,7 @@ MULTIPLES = tuple(
     )
 )
 OPERATORS = tuple(
-    (re.compile(rf"(?<=[\w)%])\s+(?:{words})\s+(?=[-\w(√])", re.IGNORECASE), sign)
+    (LazyPattern(rf"(?<=[\w)%])\s+(?:{words})\s+(?=[-\w(√])"), sign)
     for words, sign in (
         (r"diviso(?: per)?|dividido (?:por|entre)|dividid[oa]s? (?:por|entre)|entre", "/"),
         (r"moltiplicato per|multiplicado por|vezes", "*"),
@@ -68,8 +66,7 @@ OPERATORS = tuple(
         (r"elevato (?:a|alla)|elevado [aà]", "^"),
     )
 )
-TIMES_IN_ITALIAN = re.compile(rf"(?<=\d)\s+per\s+(?={N}(?![\w.,]*\s*%))", re.IGNORECASE)
-TIMES_IN_SPANISH = re.compile(rf"(?<=\d)\s+por\s+(?={N})", re.IGNORECASE)
+TIMES_IN_ITALIAN = LazyPattern(rf"(?<=\d)\s+per\s+(?={N}(?![\w.,]*\s*%))")
 
 _UNIT_WORDS = {
     "gram": "gramm gramos gramo grammi grammo gramas grama grammes gramme g",
@@ -95,9 +92,7 @@ _UNIT_WORDS = {
 UNITS = {word: name for name, words in _UNIT_WORDS.items() for word in words.split()}
 _U = r"(?P<{}>[^\W\d]{{1,14}}|°[CF])"
 CONVERSIONS = tuple(
-    re.compile(
-        pattern.replace("<N>", f"(?P<x>{N})").replace("<FROM>", _U.format("f")).replace("<TO>", _U.format("t")), re.I
-    )
+    LazyPattern(pattern.replace("<N>", f"(?P<x>{N})").replace("<FROM>", _U.format("f")).replace("<TO>", _U.format("t")))
     for pattern in (
         r"^\W*(?:quant[eioa]s?|cu[aá]nt[oa]s?|combien de|wie ?viele?|how many) <TO> (?:sono|ci sono in|son|são|há em|"
         r"hay en|"

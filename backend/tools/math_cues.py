@@ -14,6 +14,7 @@ from backend.tools.math_dates import days_between
 from backend.utils.language import detect_language
 from backend.utils.math_text import FoundExpression, find_expressions
 from backend.utils.number_words import with_digits
+from backend.utils.patterns import LazyPattern
 
 MAX_QUERY = 600
 """Longer queries are no everyday questions; this also bounds the time of the patterns."""
@@ -24,53 +25,47 @@ _N = say.N
 _POINT_GROUPS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:\.\d{3})+(?!\d|\.\d)")
 _POINT_LANGUAGES = ("de", "es", "it", "pt")
 _TAX = r"(?:sales tax|tax(?:es)?|vat|gst|tip|interest|mwst|mehrwertsteuer|steuer|trinkgeld|zinsen|tva|taxe|iva|imposto)"
-_TAX_AFTER = re.compile(rf"(?<=%)\s+(?:de |di |d['’])?{_TAX}\b", re.IGNORECASE)
+_TAX_AFTER = LazyPattern(rf"(?<=%)\s+(?:de |di |d['’])?{_TAX}\b")
 _MONEY = r"(?:€|\$|£|(?:euros?|dollars?|dólares|dollari|francs?|pesos?|reais|usd|eur)\b)"
-_MONEY_AFTER = re.compile(rf"(?<=\d)\s?{_MONEY}", re.IGNORECASE)
+_MONEY_AFTER = LazyPattern(rf"(?<=\d)\s?{_MONEY}")
 _MONEY_BEFORE = re.compile(r"[€$£]\s?(?=\d)")
-_ARTICLE = re.compile(rf"\b(?:the|el|il|lo|la|le|l['’]|o|os|die|das)\s+(?={_N}\s*%)", re.IGNORECASE)
-_PERCENT_OF = re.compile(rf"({_N}\s*%)\s+(?:de|di|do|da|del|dei|von|auf|sur|su)\s+(?:l['’])?(?={_N})", re.IGNORECASE)
+_ARTICLE = LazyPattern(rf"\b(?:the|el|il|lo|la|le|l['’]|o|os|die|das)\s+(?={_N}\s*%)")
+_PERCENT_OF = LazyPattern(rf"({_N}\s*%)\s+(?:de|di|do|da|del|dei|von|auf|sur|su)\s+(?:l['’])?(?={_N})")
 
 _EACH = r"(?:between|among|amongst|by|into|across|auf|unter|entre|tra|fra|per|por)"
-_SHARED = re.compile(
+_SHARED = LazyPattern(
     rf"^(?P<before>\D{{0,60}}?)(?P<a>{_N})\b(?P<between>[^\d.?!]{{0,60}}?)\b{_EACH}\s+(?P<n>\d{{1,6}})\b(?!\s*%)\D{{0,"
-    rf"80}}$",
-    re.IGNORECASE,
+    rf"80}}$"
 )
-_SHARING = re.compile(
-    r"\b(?:split|shared?|divided?|distribut\w+|teile?|verteile?|partag\w+|repart\w+|dividi\w*|divid\w+|spart\w+)\b",
-    re.IGNORECASE,
+_SHARING = LazyPattern(
+    r"\b(?:split|shared?|divided?|distribut\w+|teile?|verteile?|partag\w+|repart\w+|dividi\w*|divid\w+|spart\w+)\b"
 )
 _PERIOD = "|".join(sorted(say.PERIODS, key=len, reverse=True))
-_RATE = re.compile(
+_RATE = LazyPattern(
     rf"(?P<a>{_N})\s+(?:\w{{1,20}}\s+)?(?:a|an|per|each|every|pro|im|je|par|por|al|ao|all['’]|à l['’]|"
-    rf"am)\s*(?P<u>{_PERIOD})\b(?P<rest>.*)$",
-    re.IGNORECASE,
+    rf"am)\s*(?P<u>{_PERIOD})\b(?P<rest>.*)$"
 )
-_DURATION = re.compile(
+_DURATION = LazyPattern(
     rf"\b(?:in|after|over|for|within|nach|für|en|pendant|durante|dopo|em|por|per)\s+(?P<n>\d{{1,4}}|an?|one|einem|un|"
-    rf"uno|um)\s+(?P<w>{_PERIOD})\b",
-    re.IGNORECASE,
+    rf"uno|um)\s+(?P<w>{_PERIOD})\b"
 )
-_TOTAL_FOR = re.compile(
+_TOTAL_FOR = LazyPattern(
     rf"^\D{{0,60}}?(?P<a>{_N})\s*(?:{_MONEY}|[^\W\d_]{{1,12}})?\s+(?:for|in|over|für|pour|por|"
     rf"per)\s+(?P<n>{_N})\s+(?P<u>[^\W\d_]+)\b\D{{0,60}}?\b"
-    r"(?:per|an?|each|pro|je|par|por|all['’])\s*(?P<w>[^\W\d_]+)\W*$",
-    re.IGNORECASE,
+    r"(?:per|an?|each|pro|je|par|por|all['’])\s*(?P<w>[^\W\d_]+)\W*$"
 )
-_DISCOUNT = re.compile(
+_DISCOUNT = LazyPattern(
     rf"^(?P<what>\D{{0,60}}?)(?P<a>{_N})\b\D{{1,40}}?\b(?P<way>reduced|discounted|lowered|off|cheaper|discount|"
     rf"reduziert|gesenkt|rabatt|"
     rf"réduit|remise|rebajad\w+|descuento|scontat\w+|sconto|desconto|increased|raised|erhöht|augmenté|"
     rf"aumentad\w+)\D{{0,20}}?(?P<p>{_N})\s*%(?P<rest>.{{0,80}})$",
-    re.IGNORECASE | re.DOTALL,
+    flags=re.IGNORECASE | re.DOTALL,
 )
-_PERCENT_FIRST = re.compile(
+_PERCENT_FIRST = LazyPattern(
     rf"^\D{{0,60}}?(?P<a>{_N})\b\D{{1,40}}?(?P<p>{_N})\s*%\s*(?:off|cheaper|discount|rabatt|de remise|de descuento|di "
-    rf"sconto|de desconto|reduction)\b\D{{0,80}}$",
-    re.IGNORECASE,
+    rf"sconto|de desconto|reduction)\b\D{{0,80}}$"
 )
-_RAISED = re.compile(r"increased|raised|erhöht|augmenté|aumentad", re.IGNORECASE)
+_RAISED = LazyPattern(r"increased|raised|erhöht|augmenté|aumentad")
 
 
 def expressions(query: str) -> list[FoundExpression]:

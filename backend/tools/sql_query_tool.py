@@ -53,7 +53,7 @@ SAMPLE_ROWS = 3
 MAX_SAMPLED_FILES = 10
 _SQL = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(?:select|with|values|insert|update|delete|drop|create|alter|attach|detach|pragma|vacuum"
-    r"|replace|explain|copy|install|load|set|begin|commit|call|export|import|truncate|grant|reindex|analyze)\b(?!\s*\?)",
+    r"|replace|explain|copy|install|load|set|begin|commit|call|export|import|truncate|grant|reindex|analyze)\b",
     re.IGNORECASE | re.DOTALL,
 )
 _SCHEMA = re.compile(

@@ -52,6 +52,11 @@ _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "012345678
 _SUPERSCRIPT = re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]{1,20}")
 _LATEX_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _LATEX_ROOT = re.compile(r"\\sqrt\s*\{([^{}]*)\}")
+_BOUND = r"(?:\{([^{}]*)\}|(-?\w+|\\infty))"
+_LATEX_INTEGRAL = re.compile(rf"\\int\s*(?:_\s*{_BOUND}\s*\^\s*{_BOUND})?(.*?)(?:\\,|\s)*\bd([a-z])\b")
+_LATEX_SUM = re.compile(rf"\\(sum|prod)\s*_\s*\{{\s*([a-z])\s*=\s*([^{{}}]*)\}}\s*\^\s*{_BOUND}(.*)")
+_LATEX_LIMIT = re.compile(r"\\lim\s*_\s*\{\s*([a-z])\s*\\(?:to|rightarrow)\s*([^{}]*)\}(.*)")
+_LATEX_LEFT = re.compile(r"\\(?:int|iint|oint|sum|prod|lim|begin|over|binom|overline)(?![a-zA-Z])")
 _LATEX_POWER = re.compile(r"([\^_])\{([^{}]*)\}")
 _LATEX_SIGNS = {
     r"\cdot": "*",
@@ -124,7 +129,31 @@ def _plain(text: str) -> str:
     return text
 
 
+def _latex_operators(text: str) -> str:
+    """Integrals, sums, products and limits as calls; what cannot be read is refused rather than read as a product."""
+    text = _LATEX_INTEGRAL.sub(_integral, text)
+    text = _LATEX_SUM.sub(_sum, text)
+    text = _LATEX_LIMIT.sub(r"limit(\3, \1, \2)", text)
+    if _LATEX_LEFT.search(text):
+        raise NotationError(
+            "This LaTeX cannot be read: write integrate(x^2, (x, 0, 3)), Sum(k, (k, 1, 10))…"
+        )
+    return text
+
+
+def _integral(found: re.Match[str]) -> str:
+    low, high = found[1] or found[2], found[3] or found[4]
+    what, variable = found[5].strip() or "1", found[6]
+    return f"integrate({what}, ({variable}, {low}, {high}))" if low and high else f"integrate({what}, {variable})"
+
+
+def _sum(found: re.Match[str]) -> str:
+    name = "Sum" if found[1] == "sum" else "Product"
+    return f"{name}({found[6].strip()}, ({found[2]}, {found[3]}, {found[4] or found[5]}))"
+
+
 def _without_latex(text: str) -> str:
+    text = _latex_operators(text)
     for _ in range(20):
         shorter = _LATEX_POWER.sub(r"\1(\2)", text)
         shorter = _LATEX_FRACTION.sub(r"((\1)/(\2))", shorter)

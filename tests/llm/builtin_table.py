@@ -26,6 +26,8 @@ FIRST = (
     "meeting_notes.md", "coffee_machine_manual.txt", "hausordnung.txt", "bibliotheque.txt",
 )  # fmt: skip
 LATER = ("gym_terms.md", "inventario.csv", "regolamento_piscina.txt")
+NOWHERE = "http://127.0.0.1:9"
+"""Nothing listens there: a tool that would ask the outside world finds nobody."""
 LAST = ("router_faq.md", "dienstreise.txt", "staff.csv", "devoluciones.txt")
 DOCUMENTS: dict[str, tuple[str, ...]] = {
     "all": FIRST,
@@ -89,7 +91,15 @@ class World:
     @classmethod
     async def open(cls, folder: Path) -> World:
         """Ends when every document of every user is ready."""
-        world = cls(build(Settings(data_dir=folder, llm_provider="builtin", _env_file=None)))  # type: ignore[call-arg]
+        settings = Settings(
+            data_dir=folder,
+            llm_provider="builtin",
+            weather_url=NOWHERE,
+            geocoding_url=NOWHERE,
+            wikipedia_url=NOWHERE,
+            _env_file=None,
+        )
+        world = cls(build(settings))
         ingest = world.services.ingest
         for name, files in DOCUMENTS.items():
             documents = [await ingest.upload(_owner(name), each, _parts(CORPUS / each)) for each in files]

@@ -273,6 +273,14 @@ def test_math_4_a_root_that_is_found_solves_its_equation(equation: str, check: o
     assert check(float(first.split()[-1])) == pytest.approx(0, abs=1e-9)
 
 
+def test_math_4_roots_without_a_formula_are_each_given_once_and_said_to_be_perhaps_not_all() -> None:
+    exact = evaluate("nsolve(tan(x)-x, x)")["exact"]
+    roots = [float(part.split()[-1]) for part in exact.split(";")[0].split(" or ")]
+    assert len(roots) == len({round(root, 2) for root in roots})
+    assert [round(root, 5) for root in roots if -9 < root < 9] == [-7.72525, -4.49341, 0, 4.49341, 7.72525]
+    assert exact.endswith("; there may be others")
+
+
 def test_math_4_eigenvalues_too_long_to_read_are_decimals_whose_sum_is_the_trace() -> None:
     result = evaluate("eigenvals([[1,2,3],[4,5,6],[7,8,10]])")
     values = [float(part) for part in result["numeric"].split(", ")]
@@ -414,3 +422,26 @@ async def test_math_3_bombs_end_within_the_limits_of_the_tool(worker: ProcessWor
         assert str(failed).endswith(".")
     assert time.monotonic() - clock < LIMITS.seconds + 3
     assert (await worker.run(JOB, {"expression": "1+1"}, limits=Limits(seconds=20)))["exact"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("latex", "exact"),
+    [
+        (r"\int_0^3 x^2 dx", "9"),
+        (r"\int_{0}^{\pi} \sin(x) \, dx", "2"),
+        (r"\int x^2 dx", "x^3/3"),
+        (r"\sum_{k=1}^{10} k", "55"),
+        (r"\prod_{k=1}^{4} k", "24"),
+        (r"\lim_{x\to 0} \frac{\sin(x)}{x}", "1"),
+        (r"\sum_{n=1}^{\infty} \frac{1}{n^2}", "pi^2/6"),
+        (r"\int_0^\infty e^{-x} dx", "1"),
+    ],
+)
+def test_math_4_operators_written_in_latex_are_read(latex: str, exact: str) -> None:
+    assert evaluate(latex)["exact"] == exact
+
+
+@pytest.mark.parametrize("latex", [r"\binom{5}{2}", r"\begin{matrix}1\end{matrix}", r"\int_0 x", r"\sum k"])
+def test_latex_that_cannot_be_read_is_refused_rather_than_taken_for_a_product(latex: str) -> None:
+    with pytest.raises(Refusal, match="LaTeX"):
+        evaluate(latex)

@@ -54,6 +54,7 @@ SQLITE_DENIED = {
     "statistics": "SELECT * FROM sqlite_stat1",
     "temp schema": "SELECT * FROM sqlite_temp_master",
     "dbstat": "SELECT * FROM dbstat",
+    "schema of the file": 'SELECT * FROM f0."sqlite_master"',
     "explain": "EXPLAIN SELECT 1",
     "begin": "BEGIN IMMEDIATE",
     "bound": "SELECT ?1",
@@ -63,8 +64,6 @@ SQLITE_BOMBS = {
     "cross join": "SELECT count(*) FROM (WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c LIMIT 3000)"
     " SELECT a.x FROM c a, c b, c d)",
     "growing text": "WITH RECURSIVE c(x) AS (SELECT 'aaaaaaaa' UNION ALL SELECT x || x FROM c) SELECT length(x) FROM c",
-    "long like": "WITH RECURSIVE c(x) AS (SELECT 'a' UNION ALL SELECT x || x FROM c LIMIT 20) SELECT count(*) FROM c"
-    f" WHERE x LIKE '{'%a' * 99}b'",
     "like too long": f"SELECT 'a' LIKE '{'%a' * 300}'",
     "deep": "SELECT " + "(" * 500 + "1" + ")" * 500,
     "many unions": " UNION ALL ".join(["SELECT 1"] * 40),
@@ -173,7 +172,6 @@ DUCKDB_DENIED = {
     "information schema": "SELECT * FROM information_schema.tables, sales",
     "query": "SELECT * FROM query('SELECT 1'), sales",
     "query_table": "SELECT * FROM query_table('sales')",
-    "file by its place": "SELECT * FROM f0.t1, sales",
     "repeat": "SELECT length(repeat('a', 4000000000)) FROM sales",
     "range": "SELECT count(*) FROM range(100000000000), sales",
     "several": "SELECT 1 FROM sales; COPY sales TO '/tmp/stolen.csv'",

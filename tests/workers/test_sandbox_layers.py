@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes.util
+import json
 import os
 import re
 import subprocess
@@ -186,6 +187,36 @@ async def test_sb_1_self_test_takes_about_a_second_and_is_made_once() -> None:
     assert reports[0] is reports[1] is reports[2]
     assert reports[0].seconds < 10
     await sandbox.aclose()
+
+
+ORDINARY = """
+import asyncio, json, os
+from backend.workers.sandbox.selftest import try_layer
+from backend.workers.sandbox_port import LAYERS, SandboxLimits
+
+assert os.geteuid() != 0
+print(json.dumps({layer: asyncio.run(try_layer(layer, SandboxLimits())).holds for layer in LAYERS}))
+"""
+
+
+def test_sb_1_layers_hold_for_an_ordinary_user_as_well() -> None:
+    """Where the tests run as root; elsewhere all the others have shown it already."""
+    interpreters = [sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"]
+    usable = [path for path in interpreters if Path(path).exists() and interpreter._open_to_all(Path(path).resolve())]
+    if os.geteuid() != 0 or not usable:
+        return
+    environment = {
+        "PATH": os.defpath,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path[1:]]),
+        "HOME": "/nonexistent",
+    }
+    done = subprocess.run(
+        [usable[0], "-B", "-c", ORDINARY],
+        cwd="/", env=environment, user=12345, group=12345, extra_groups=[], capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    held = json.loads(done.stdout)
+    assert held["landlock"] and any(held[layer] for layer in expected_layers()), held
 
 
 # ---- SB-2: the order of the locks -----------------------------------------------------------------

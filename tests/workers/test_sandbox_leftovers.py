@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.models.errors import WorkerFailed
 from backend.workers.sandbox.scratch import PREFIX, Scratch, remove_tree, sweep
 from backend.workers.sandbox_port import SandboxLimits
 from tests.server import ROOT
@@ -32,6 +33,19 @@ async def test_sb_4_nothing_is_left_of_runs_stops_and_cancelled_calls() -> None:
         await made.sandbox.aclose()
     assert set(children()) <= before, "a process or a zombie was left"
     assert list(Path(tempfile.gettempdir()).glob(f"{PREFIX}{os.getpid()}-*")) == []
+
+
+async def test_sb_4_code_that_runs_when_the_server_stops_is_ended() -> None:
+    made = Bench("landlock", SandboxLimits())
+    task = asyncio.create_task(made.run("while True: pass"))
+    while not made.sandbox._running:
+        await asyncio.sleep(0.02)
+    await asyncio.sleep(0.2)
+    began = time.monotonic()
+    await made.sandbox.aclose()
+    assert (await task).stopped in ("memory", "crashed") and time.monotonic() - began < 3
+    with pytest.raises(WorkerFailed, match="stopping"):
+        await made.run("1")
 
 
 SERVER = """

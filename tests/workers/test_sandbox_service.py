@@ -89,7 +89,7 @@ WORKS = {
 @pytest.mark.parametrize("what", WORKS)
 async def test_sb_7_this_works_inside(bench: Bench, what: str) -> None:
     code, expected = WORKS[what]
-    result = await bench.run(code)
+    result = await (bench.run(code) if "numpy" in code else bench.attempt(code))
     assert (result.value, result.error, result.stopped) == (expected, None, None), result.stderr
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 WIDTH, HEIGHT = 640, 400
-_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 616, 48, 322
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 616, 60, 316
 MAX_LABEL = 18
 MAX_TITLE = 70
 MAX_LEGEND = 22
@@ -125,7 +125,7 @@ def _plot(chart: Chart) -> Iterator[str]:
     zero = y(min(max(0.0, bottom), top)) if from_zero else _BOTTOM
     yield f'<line class="axis" stroke="#8a94a1" x1="{_LEFT}" x2="{_RIGHT}" y1="{zero:.1f}" y2="{zero:.1f}"/>'
     middle = (_LEFT + _RIGHT) / 2
-    yield f'<text class="soft" x="{middle:g}" y="{HEIGHT - 30}" text-anchor="middle">{clean(chart.x_label, 60)}</text>'
+    yield f'<text class="soft" x="{middle:g}" y="{HEIGHT - 12}" text-anchor="middle">{clean(chart.x_label, 60)}</text>'
     yield (
         f'<text class="soft" x="16" y="{(_TOP + _BOTTOM) / 2:g}" text-anchor="middle" '
         f'transform="rotate(-90 16 {(_TOP + _BOTTOM) / 2:g})">{clean(chart.y_label, 40)}</text>'
@@ -139,8 +139,8 @@ def _legend(names: list[str]) -> Iterator[str]:
     for place, name in enumerate(names):
         x = _LEFT + place * step
         room = min(MAX_LEGEND, max(4, int(step / 7.5) - 2))
-        yield f'<rect x="{x:.1f}" y="{HEIGHT - 20}" width="10" height="10" rx="2" fill="{_colour(place)}"/>'
-        yield f'<text x="{x + 14:.1f}" y="{HEIGHT - 11}">{clean(name, room)}</text>'
+        yield f'<rect x="{x:.1f}" y="36" width="10" height="10" rx="2" fill="{_colour(place)}"/>'
+        yield f'<text x="{x + 14:.1f}" y="45">{clean(name, room)}</text>'
 
 
 def _colour(place: int) -> str:
@@ -160,7 +160,7 @@ def _bars(chart: Chart, y: Callable[[float], float]) -> Iterator[str]:
     every = math.ceil(len(chart.labels) / 40)
     for number, label in enumerate(chart.labels):
         if number % every == 0:
-            yield _under(_LEFT + (number + 0.5) * slot, clean(label, MAX_LABEL if slot > 16 else 12), tilted)
+            yield _under(_LEFT + (number + 0.5) * slot, clean(label, 13 if tilted else MAX_LABEL), tilted)
 
 
 def _rectangle(x: float, width: float, one: float, two: float, colour: str, said: str) -> str:
@@ -174,8 +174,8 @@ def _rectangle(x: float, width: float, one: float, two: float, colour: str, said
 def _under(x: float, text: str, tilted: bool) -> str:
     """A label under the horizontal axis; `text` is clean already."""
     if tilted:
-        turn = f'transform="rotate(-35 {x:.1f} 334)"'
-        return f'<text class="small" font-size="10" x="{x:.1f}" y="334" text-anchor="end" {turn}>{text}</text>'
+        turn = f'transform="rotate(-40 {x:.1f} 330)"'
+        return f'<text class="small" font-size="10" x="{x:.1f}" y="330" text-anchor="end" {turn}>{text}</text>'
     if x + len(text) * 3.5 > WIDTH - 6:
         return f'<text x="{WIDTH - 6}" y="340" text-anchor="end">{text}</text>'
     return f'<text x="{x:.1f}" y="340" text-anchor="middle">{text}</text>'

@@ -39,11 +39,9 @@ def read_workbook(path: Path, wanted: str | None) -> tuple[Table, str, list[str]
     from openpyxl.utils.exceptions import InvalidFileException, ReadOnlyWorkbookException
 
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
-        try:
+        with path.open("rb") as file:  # a stored file has no ending, and by its path it would be refused for that
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
             return _table(book.worksheets[:MAX_SHEETS], wanted)
-        finally:
-            book.close()
     except (InvalidFileException, ReadOnlyWorkbookException, zipfile.BadZipFile, zlib.error):
         raise Refusal(_DAMAGED) from None
     except (KeyError, ValueError, TypeError, IndexError, AttributeError, SyntaxError, OverflowError, EOFError):

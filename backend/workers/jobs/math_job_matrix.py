@@ -9,7 +9,7 @@ from backend.workers.jobs.math_job_bounds import MAX_MATRIX, integer
 from backend.workers.jobs.math_job_patience import SOLVE, TooLong, within
 from backend.workers.port import Refusal
 
-READABLE_OPERATIONS = 40
+READABLE_OPERATIONS = 15
 """An eigenvalue with more is given as a decimal."""
 
 

@@ -10,7 +10,9 @@ from typing import Any
 
 STARTS = (0.5, 1.0, -1.0, 2.0, -2.0, 5.0, -5.0, 0.1, 10.0, -10.0, 50.0)
 SAME_ROOT = 1e-6
-GRID = 80
+CLOSE = 1e-2
+FLAT = 1e-8
+GRID = 200
 """Steps over [-10, 10] in which changes of sign are looked for."""
 MAX_ROOTS = 12
 SYSTEM_STARTS = (0.5, 1.5, -1.0, 3.0)
@@ -93,7 +95,7 @@ def real_roots(expression: Any, symbol: Any, start: float | None = None) -> list
         if abs(mpmath.im(root)) > 1e-9:
             return
         root = _tidy(at, mpmath.re(root))
-        if all(abs(root - other) > SAME_ROOT * max(1, abs(root)) for other in found):
+        if not any(_is_same(at, root, other) for other in found):
             found.append(root)
 
     if start is not None:
@@ -110,12 +112,22 @@ def _tidy(at: Numeric, root: Any) -> Any:
     """A short decimal instead of the root where that is a root itself: iteration comes only near a multiple root."""
     import mpmath
 
-    short = mpmath.mpf(round(float(root), 6))
-    try:
-        exact = at(short) == 0
-    except (ValueError, ZeroDivisionError, TypeError):
-        return root
-    return short if exact else root
+    for digits in (2, 6):
+        short = mpmath.mpf(round(float(root), digits))
+        try:
+            if at(short) == 0 and _is_same(at, root, short):
+                return short
+        except (ValueError, ZeroDivisionError, TypeError):
+            continue
+    return root
+
+
+def _is_same(at: Numeric, root: Any, other: Any) -> bool:
+    """Whether two results of iteration are one root: next to each other, or close with only zeros between them."""
+    distance = abs(root - other)
+    if distance <= SAME_ROOT * max(1, abs(root)):
+        return True
+    return bool(distance < CLOSE and abs(at((root + other) / 2)) < FLAT)
 
 
 def _changes(at: Numeric) -> list[tuple[float, float]]:

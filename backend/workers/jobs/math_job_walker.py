@@ -168,10 +168,10 @@ class Walker:
             return
         if isinstance(sign, _ADDITIVE) and (len(matrices) == 1 or left.shape != right.shape):
             raise Refusal("Only matrices with equally many rows and columns can be added.")
-        if isinstance(sign, ast.Mult) and len(matrices) == 2 and left.cols != right.rows:
-            raise Refusal(f"A matrix with {left.cols} columns cannot be multiplied by one with {right.rows} rows.")
         if isinstance(sign, ast.Mult) and len(matrices) == 2 and left.cols == right.cols == 1:
             raise Refusal("Two columns are multiplied by dot(…) or cross(…).")
+        if isinstance(sign, ast.Mult) and len(matrices) == 2 and left.cols != right.rows:
+            raise Refusal(f"A matrix with {left.cols} columns cannot be multiplied by one with {right.rows} rows.")
         if isinstance(sign, (ast.Mod, ast.FloorDiv)) or (isinstance(sign, ast.Div) and right in matrices):
             raise Refusal("A matrix cannot be a divisor; multiply by its inverse, inv(…).")
 

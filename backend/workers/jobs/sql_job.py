@@ -69,7 +69,9 @@ def query(sql: str, files: list[dict[str, Any]], schema: list[dict[str, str]], s
                 return not table.lower().startswith(("sqlite_", "pragma_"))
             if database == "temp":
                 return table.casefold() in names
-            return re.fullmatch(r"f\d", database) is not None or (database == "main" and table == SCHEMA_TABLE)
+            if re.fullmatch(r"f\d", database):
+                return not table.lower().startswith("sqlite_")
+            return database == "main" and table == SCHEMA_TABLE
 
         return _answer(connection, with_schema_table(sql, SCHEMA_TABLE), readable, seconds)
 

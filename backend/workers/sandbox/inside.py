@@ -72,11 +72,16 @@ class Packages:
         place = self._places.get(name)
         if place is None:
             return None
+        from importlib.machinery import ModuleSpec
         from importlib.util import spec_from_file_location
 
         if place.endswith(".py"):
             return spec_from_file_location(name, place)
-        return spec_from_file_location(name, f"{place}/__init__.py", submodule_search_locations=[place])
+        if os.access(f"{place}/__init__.py", os.R_OK):
+            return spec_from_file_location(name, f"{place}/__init__.py", submodule_search_locations=[place])
+        spec = ModuleSpec(name, None, is_package=True)
+        spec.submodule_search_locations = [place]
+        return spec
 
 
 def _serve(control: socket.socket) -> None:
@@ -142,11 +147,15 @@ class Session:
         linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
         sys.modules["__main__"] = self._main
         answer: dict[str, Any] = {"value": None, "error": None, "cut": False}
+        before: set[tuple[str, int]] = set()
+        with _Caught():
+            before = _pictures()
         with _Caught() as caught:
             value = self._execute(code, name)
             if value is not None:
                 answer["value"], answer["cut"] = _cut(repr(value), MAX_VALUE)
-            _save_figures()
+        with _Caught():
+            _save_figures(self._calls, before)
         if caught.error is not None:
             with _Caught() as again:
                 answer["error"], answer["cut"] = _cut(self._told(caught.error), MAX_TRACE)
@@ -193,11 +202,22 @@ def _cut(text: str | None, limit: int) -> tuple[str | None, bool]:
     return f"{text[: limit * 3 // 4]}\n… {len(text) - limit} characters cut …\n{text[-limit // 4 :]}", True
 
 
-def _save_figures() -> None:
-    """Charts that are still open become files, as `show` has no window to open."""
+def _pictures() -> set[tuple[str, int]]:
+    """Image files in the folder, by name and time of change."""
+    with os.scandir(".") as entries:
+        return {
+            (each.name, each.stat(follow_symlinks=False).st_mtime_ns)
+            for each in entries
+            if each.name.lower().endswith((".png", ".jpg", ".jpeg", ".svg", ".gif"))
+        }
+
+
+def _save_figures(call: int, before: set[tuple[str, int]]) -> None:
+    """Charts that are still open become files, as `show` has no window to open, unless the code has saved any."""
     pyplot = sys.modules.get("matplotlib.pyplot")
     if pyplot is None:
         return
-    for number in pyplot.get_fignums():
-        pyplot.figure(number).savefig(f"figure-{number}.png")
+    if _pictures() == before:
+        for number in pyplot.get_fignums():
+            pyplot.figure(number).savefig(f"figure-{call}-{number}.png")
     pyplot.close("all")

@@ -69,6 +69,7 @@ class LayeredSandbox:
         self._checking: asyncio.Task[SandboxReport] | None = None
         self._preparing: asyncio.Task[None] | None = None
         self._pool: Pool | None = None
+        self._running: set[Cell] = set()
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._remembered: OrderedDict[Key, None] = OrderedDict()
         self._locks: dict[Key, tuple[asyncio.Lock, int]] = {}
@@ -97,7 +98,10 @@ class LayeredSandbox:
         return None
 
     def prepare(self, on_none: Callable[[str], None]) -> None:
-        if self._preparing is None and self.impossible() is None:
+        reason = self.impossible()
+        if reason is not None:
+            log.info("sandbox: Python code is not run here: %s", reason)
+        elif self._preparing is None:
             self._preparing = asyncio.create_task(self._prepare(on_none))
 
     async def _prepare(self, on_none: Callable[[str], None]) -> None:
@@ -140,6 +144,7 @@ class LayeredSandbox:
                 if cell is None:
                     forgotten = key in self._remembered
                     cell = await pool.take()
+                self._running.add(cell)
                 result = await self._run(cell, code, files or {}, pool, key if keep else None)
                 return replace(result, forgotten=forgotten)
             finally:
@@ -170,6 +175,8 @@ class LayeredSandbox:
     def _after(self, pool: Pool, key: Key, cell: Cell | None) -> None:
         """Give the place back once the process of this call is gone, or kept."""
         kept = self._kept.get(key)
+        if cell is not None:
+            self._running.discard(cell)
         if cell is None or (kept is not None and kept.cell is cell):
             self._turns.give_back()
         else:
@@ -233,6 +240,8 @@ class LayeredSandbox:
         if self._pool is not None:
             for key in tuple(self._kept):
                 self._let_go(key, self._pool)
+            for cell in self._running:
+                self._pool.end(cell)
             await self._pool.aclose()
 
 
