@@ -70,6 +70,7 @@ class Services:
     async def aclose(self) -> None:
         """Stop background work, then close what holds connections, processes and files."""
         await self.ingest.aclose()
+        await self.router.aclose()
         await self.registry.aclose()
         for provider in self.providers.values():
             await provider.aclose()
@@ -107,7 +108,8 @@ def build(settings: Settings) -> Services:
     registry = ToolRegistry.discover(tool_services)
     agents = discover_agents()
     catalog = ModelCatalog(providers, settings.llm_provider, settings.ollama_model)
-    router = Router(embedder, {name: agent.when_to_use for name, agent in agents.items()})
+    ways = {name: agent.when_to_use for name, agent in agents.items()}
+    router = Router(embedder, ways, asks_model=settings.router_asks_model)
     live = LiveRuns()
     return Services(
         settings=settings,

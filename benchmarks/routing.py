@@ -2,9 +2,9 @@
 
     python benchmarks/routing.py [--mistakes]
 
-Three tables: ten-fold cross-validation over the labelled examples (those of a fold are taken out of the neighbours
-while it is asked), and the two halves of benchmarks/data/routing_heldout.jsonl, queries that no example repeats.
-The half `dev` may be looked at while tuning; the half `test` never is, so its mistakes are only counted.
+Three tables: ten-fold cross-validation over the labelled examples (those of a fold are unknown while it is asked),
+and the two parts of benchmarks/data/routing_heldout.jsonl, queries that no example repeats. The part `dev` may be
+looked at while tuning; `test` was written after the cues and examples were, and its mistakes are only counted.
 Each prints accuracy of task and agent, a confusion table, accuracy by language and by tool, how many queries that
 need no tool would pay for one, and the time of a decision, warm.
 """
@@ -101,7 +101,10 @@ def held_out() -> dict[str, list[Case]]:
 def from_examples(examples: Sequence[Example]) -> list[Case]:
     """Each example as a case: those about the user's own files with files, the others both with and without."""
     plain = [Case(e.text, e.lang, e.agent, e.tool) for e in examples]
-    return [*(case for case in plain if case.tool not in OWN_FILES), *(replace(case, documents=FILES) for case in plain)]
+    return [
+        *(case for case in plain if case.tool not in OWN_FILES),
+        *(replace(case, documents=FILES) for case in plain),
+    ]
 
 
 def all_tools(services: Services, context: RunContext) -> tuple[ToolSpec, ...]:
@@ -125,11 +128,13 @@ async def cross_validate(services: Services) -> list[Answered]:
     folds = {example.text: int(Case(example.text, "", "", "").digest, 16) % FOLDS for example in examples}
     answered: list[Answered] = []
     for fold in range(FOLDS):
+
         def known(example: Example, fold: int = fold) -> bool:
             return folds[example.text] != fold
+
         with services.router.examples.only(known):
-            for case in from_examples([example for example in examples if not known(example)]):
-                answered.append(await ask(services, case))
+            cases = from_examples([example for example in examples if not known(example)])
+            answered += [await ask(services, case) for case in cases]
     return answered
 
 
@@ -139,7 +144,9 @@ def share(flags: Sequence[bool]) -> str:
 
 def report(title: str, answered: Sequence[Answered], mistakes: bool) -> None:
     print(f"\n== {title}: {len(answered)} queries ==")
-    print(f"task right {share([a.task_right for a in answered])}   agent right {share([a.agent_right for a in answered])}")
+    print(
+        f"task right {share([a.task_right for a in answered])}   agent right {share([a.agent_right for a in answered])}"
+    )
     chat = [a for a in answered if a.case.agent == "chat"]
     print(f"queries without need of a tool that would pay for one: {share([a.route.task != 'chat' for a in chat])}")
     table = Counter((a.case.agent, a.route.agent) for a in answered)
@@ -162,7 +169,8 @@ def by(answered: Sequence[Answered], name: str, key: Callable[[Answered], str]) 
         groups[key(each)].append(each)
     print(f"by {name} (n, task, agent):")
     for value, group in sorted(groups.items(), key=lambda item: -len(item[1])):
-        print(f"  {value:>14} {len(group):4d} {share([a.task_right for a in group])} {share([a.agent_right for a in group])}")
+        task, agent = share([a.task_right for a in group]), share([a.agent_right for a in group])
+        print(f"  {value:>14} {len(group):4d} {task} {agent}")
 
 
 async def main(mistakes: bool) -> None:

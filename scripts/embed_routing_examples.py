@@ -13,14 +13,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from backend.core.routing_examples import LEARNED, learn, load_examples, save
+from backend.core.routing_examples import LEARNED, coarse, learn, load_examples, save
 from backend.embeddings.minilm import MiniLM
 
 
 async def main() -> None:
     examples = load_examples()
     embedder = MiniLM()
-    vectors = await embedder.embed_documents([example.text for example in examples])
+    vectors = coarse(await embedder.embed_documents([example.text for example in examples]))
     await embedder.aclose()
     save(learn(examples, vectors), examples, embedder.name)
     print(f"{LEARNED.name}: {len(examples)} examples, {LEARNED.stat().st_size / 1e3:.0f} kB")

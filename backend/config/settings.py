@@ -73,6 +73,8 @@ class Settings(BaseSettings):
     max_concurrent_requests: PositiveInt = 256
     """Chat completions running at once; above it the answer is 503 with Retry-After."""
 
+    router_asks_model: bool = False
+    """Whether the language model is asked which way to take when the router's other signals disagree."""
     max_agent_iterations: Annotated[int, Field(ge=1, le=50)] = 5
     max_plan_rounds: Annotated[int, Field(ge=1, le=10)] = 3
     max_tool_calls: Annotated[int, Field(ge=1, le=200)] = 20

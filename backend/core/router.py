@@ -25,10 +25,10 @@ __all__ = ["CHAT", "PLAN", "REACT", "Router", "choose_agent", "judge"]
 
 CHAT = "chat"
 EARLIER_TURNS = 3
-LEAN_WEIGHT = 0.3
-FIRM_WEIGHT = 0.6
-"""What the lean of the words weighs against likeness to examples: LEAN_WEIGHT when it is faint, and FIRM_WEIGHT more
-for each unit that it is away from even."""
+LEAN_WEIGHT = 0.33
+"""What the lean of the words weighs against likeness to examples."""
+CAUTION = 0.065
+"""How far beyond even the signals must be for tools: a needless tool costs more than a missed one."""
 TORN = 0.12
 """How near to even the signals must be for the model to be asked."""
 OPPOSED = 0.2
@@ -114,14 +114,15 @@ class Router:
         if share is None:
             return _Weighed(verdict, verdict.confidence < 0.5 + TORN)
         lean = verdict.confidence if verdict.task == "agentic" else 1 - verdict.confidence
-        weight = LEAN_WEIGHT + FIRM_WEIGHT * abs(lean - 0.5)
-        together = weight * lean + (1 - weight) * share
+        together = LEAN_WEIGHT * lean + (1 - LEAN_WEIGHT) * share - CAUTION
         opposed = (lean - 0.5) * (share - 0.5) < 0 and min(abs(lean - 0.5), abs(share - 0.5)) >= OPPOSED
         torn = opposed or abs(together - 0.5) < TORN
         if together >= 0.5:
             why = f"{verdict.reason}, and the query is like others that needed tools"
             return _Weighed(Judgement("agentic", why, together), torn)
-        return _Weighed(Judgement("chat", "the query is like others that a plain completion answers", 1 - together), torn)
+        return _Weighed(
+            Judgement("chat", "the query is like others that a plain completion answers", 1 - together), torn
+        )
 
     def _known(self, wanted: str) -> str:
         if wanted in self._agents or not self._agents:

@@ -21,14 +21,17 @@ from backend.core.routing_kernel import Fitted, fit, letters_of
 from backend.models.tools import ToolSpec
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from backend.embeddings.port import Embedder, FloatArray
+
+    ByteArray = npt.NDArray[np.uint8]
 
 FILE = Path(__file__).with_name("routing_examples.jsonl")
 LEARNED = Path(__file__).with_name("routing_examples.npz")
 NEAR_ENOUGH = 0.2
 """Cosine of meaning below which the nearest example says nothing about a query."""
-CHAT_WEIGHT = 1.8
-"""What likeness to a plain query weighs: a needless tool costs more than a missed one."""
 DOCUMENTS = "rag_retrieval"
 PATIENCE_S = 1.5
 """How long a decision waits for the embedder; later ones profit from what it has prepared by then."""
@@ -62,15 +65,14 @@ def learn(examples: Sequence[Example], vectors: FloatArray, coefficients: FloatA
 
 
 def save(learned: Fitted, examples: Sequence[Example], embedder: str, path: Path = LEARNED) -> None:
-    """Write what was learned, the embeddings as bytes with one scale a row."""
+    """Write what was learned: four bits a number of an embedding, two numbers a byte, which keep its cosines to a
+    hundredth."""
     import numpy as np
 
-    scales = np.abs(learned.vectors).max(axis=1) / 127
     np.savez(
         path,
-        vectors=np.round(learned.vectors / scales[:, None]).astype(np.int8),
-        scales=scales.astype(np.float32),
-        coefficients=learned.coefficients,
+        vectors=_packed(learned.vectors),
+        coefficients=learned.coefficients.astype(np.float16),
         digest=np.array(digest_of(examples)),
         embedder=np.array(embedder),
     )
@@ -85,8 +87,8 @@ def load_learned(examples: Sequence[Example], embedder: str, path: Path = LEARNE
         with np.load(path, allow_pickle=False) as file:
             if str(file["digest"]) != digest_of(examples) or str(file["embedder"]) != embedder:
                 return None
-            vectors = unit(file["vectors"].astype(np.float32) * file["scales"][:, None])
-            coefficients = file["coefficients"]
+            vectors = unpacked(file["vectors"])
+            coefficients = file["coefficients"].astype(np.float32)
     except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile):
         return None
     if len(vectors) != len(examples) or len(coefficients) != len(examples):
@@ -94,10 +96,26 @@ def load_learned(examples: Sequence[Example], embedder: str, path: Path = LEARNE
     return learn(examples, vectors, coefficients)
 
 
-def unit(vectors: FloatArray) -> FloatArray:
-    """The rows at unit length."""
+def coarse(vectors: FloatArray) -> FloatArray:
+    """The embeddings as they come back from the file: what is learned is learned from these."""
+    return unpacked(_packed(vectors))
+
+
+def _packed(vectors: FloatArray) -> ByteArray:
+    """Shape (n, d) to (n, d / 2): each number as a step from 1 to 15 of its row's range."""
     import numpy as np
 
+    steps = np.round(vectors / np.abs(vectors).max(axis=1, keepdims=True) * 7).astype(np.int8) + 8
+    packed: ByteArray = (steps[:, 0::2] * 16 + steps[:, 1::2]).astype(np.uint8)
+    return packed
+
+
+def unpacked(packed: ByteArray) -> FloatArray:
+    """Shape (n, d / 2) to (n, d), rows of unit length."""
+    import numpy as np
+
+    steps = np.stack([packed >> 4, packed & 15], axis=2).reshape(len(packed), -1)
+    vectors = steps.astype(np.float32) - 8
     scaled: FloatArray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     return scaled
 
@@ -112,7 +130,7 @@ def agentic_share(scores: Mapping[str, float], tools: set[str] | None, documents
         for tool, score in scores.items()
         if tool and (tools is None or tool in tools) and (tool != DOCUMENTS or documents)
     )
-    return needed / (needed + CHAT_WEIGHT * max(scores.get("", 0.0), 0.0) + 1e-9)
+    return needed / (needed + max(scores.get("", 0.0), 0.0) + 1e-9)
 
 
 class Examples:

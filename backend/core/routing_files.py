@@ -21,18 +21,20 @@ _EVERYDAY = frozenset(
     kopie entwurf neu datei document doc file text test list liste list info""".split()  # noqa: SIM905
 )
 _DEFINITE = frozenset(
-    """the my our this that these those im laut vom zum zur das die der dem den des mein meine meinem
-    meinen meiner unser unsere unserem dans le la les l du des mon ma mes notre nos ce cette selon el los las mi mis del al
-    nuestro nuestra este esta segun il lo i gli nel nella nei dal dalla dei del mio mia miei mie questo secondo o os na
-    nos nas da dos das meu minha meus minhas pelo segundo het mijn onze both each""".split()  # noqa: SIM905
+    """the my our this that these those im laut vom zum zur das die der dem den des mein meine meinem meinen meiner
+    unser unsere unserem dans le la les l du des mon ma mes notre nos ce cette selon el los las mi mis del al
+    nuestro nuestra este esta segun il lo i gli nel nella nei dal dalla dei del mio mia miei mie questo secondo o
+    os na nos nas da dos das meu minha meus minhas pelo segundo het mijn onze both each""".split()  # noqa: SIM905
 )
 _INDEFINITE = LazyPattern(
-    r"\b(?:a|an|any|some|ein|eine|einen|einem|einer|guten?|gutes|un|une|una|uno|um|uma|een|good|fair|bom|boa|bon|buen|buon|"
+    r"\b(?:a|an|any|some|ein|eine|einen|einem|einer|guten?|gutes|un|une|una|uno|um|uma|een|good|fair|bom|boa|bon|"
+    r"buen|buon|"
     r"what is|write|schreib\w*) (?:\w+ ){0,2}$",
     flags=0,
 )
 _TABLE_SAID = LazyPattern(
-    r"\b(?:table|data|file|csv|list|sheet|tabelle|daten|datei|liste|fichier|donnees|tabla|datos|archivo|lista|tabella|dati|tabela|dados|arquivo)\b",
+    r"\b(?:table|data|file|csv|list|sheet|tabelle|daten|datei|liste|fichier|donnees|tabla|datos|archivo|lista|"
+    r"tabella|dati|tabela|dados|arquivo)\b",
     flags=0,
 )
 _INSTRUCTIONS = LazyPattern(
@@ -41,8 +43,10 @@ _INSTRUCTIONS = LazyPattern(
     flags=0,
 )
 _TERMS = LazyPattern(
-    r"contract|lease|agreement|policy|terms|conditions|handbook|insurance|vertrag|richtlinie|ordnung|agb|police|contrat|bail|reglement|assurance|"
-    r"contrato|poliza|seguro|reglamento|condicion|contratto|polizza|regolamento|condizion|apolice|plano|regulamento|condicoes|contract|polis|umowa|regulamin",
+    r"contract|lease|agreement|policy|terms|conditions|handbook|insurance|vertrag|richtlinie|ordnung|agb|police|"
+    r"contrat|bail|reglement|assurance|"
+    r"contrato|poliza|seguro|reglamento|condicion|contratto|polizza|regolamento|condizion|apolice|plano|regulamento|"
+    r"condicoes|contract|polis|umowa|regulamin",
     flags=0,
 )
 _AGGREGATE = LazyPattern(rf"\b{AGGREGATE}\b", flags=0)

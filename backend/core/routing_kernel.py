@@ -11,6 +11,7 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from backend.core.routing_text import fold
@@ -64,7 +65,7 @@ class Fitted:
         the nearest example. `vector` has shape (d,) and unit length."""
         import numpy as np
 
-        # Not `@`: a matrix this small is done before BLAS has woken its threads, which on a busy machine wait for turns.
+        # Not `@`: so small a matrix is done before BLAS has woken its threads, which on a busy machine wait for turns.
         meaning = np.einsum("nd,d->n", self.vectors, vector)
         near = kernel(meaning, overlap(self.letters, grams(text)))
         fits = np.einsum("n,nc->c", near, self.coefficients) + self.means
@@ -72,7 +73,11 @@ class Fitted:
 
 
 def fit(
-    labels: Sequence[str], classes: Sequence[str], vectors: FloatArray, letters: Letters, coefficients: FloatArray | None = None
+    labels: Sequence[str],
+    classes: Sequence[str],
+    vectors: FloatArray,
+    letters: Letters,
+    coefficients: FloatArray | None = None,
 ) -> Fitted:
     """Learn from examples: text i has `labels[i]`. `coefficients` of an earlier fit of the same spare the work.
 
@@ -128,6 +133,6 @@ def grams(text: str) -> IntArray:
     found = {padded[at : at + length] for length in LENGTHS for at in range(len(padded) - length + 1)}
     words = padded.split()
     found.update(f"w {word}" for word in words)
-    found.update(f"p {first} {second}" for first, second in zip(words, words[1:], strict=False))
+    found.update(f"p {first} {second}" for first, second in pairwise(words))
     buckets = {zlib.crc32(each.encode("utf-8", "replace")) % BUCKETS for each in found}
     return np.fromiter(sorted(buckets), dtype=np.int64, count=len(buckets))

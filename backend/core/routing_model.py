@@ -61,7 +61,12 @@ def may_be_asked(model: Model | None) -> bool:
 
 
 async def ask_model(
-    model: Model, query: str, earlier: Sequence[str], context: RunContext, specs: Sequence[ToolSpec], agents: Sequence[str]
+    model: Model,
+    query: str,
+    earlier: Sequence[str],
+    context: RunContext,
+    specs: Sequence[ToolSpec],
+    agents: Sequence[str],
 ) -> ModelVerdict | None:
     """The way the model would take, or None when it fails, is too slow, or says nothing sensible.
 

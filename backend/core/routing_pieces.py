@@ -25,14 +25,17 @@ _SAME = {"fresh": "web", "sql": "data"}
 """Kinds of cue that one call serves."""
 
 _DEPENDENT = LazyPattern(
-    r"\b(?:then|after(?:wards| that)|based on (?:that|this|it|the (?:result|answer|outcome))|depending on|use (?:that|the (?:result|answer))|"
+    r"\b(?:then|after(?:wards| that)|based on (?:that|this|it|the (?:result|answer|outcome))|depending on|"
+    r"use (?:that|the (?:result|answer))|"
     r"the result|what (?:that|it) is|how (?:many|much)(?: \w+)? (?:that|it) (?:is|makes)|"
     r"danach|anschliessend|je nachdem|abhangig von|darauf basierend|rechne? (?:sie|es|das|ihn)|das ergebnis|"
     r"ensuite|puis|en fonction d[eu]|selon le resultat|luego|despues|dependiendo|segun el resultado|"
     r"poi|dopodiche|in base al risultato|a seconda|depois|em seguida|dependendo|daarna|potem|nastepnie)\b|"
     r"\b(?:und|,) dann\b|\bdann (?:vom|das|mit|durch|auf|noch)\b",
-    r"(?:^\W*|,\s*|\b(?:and|und|et|y|e) )(?:if|wenn|falls|si|se)\b.{3,200}?\b(?:then|dann|alors|entonces|allora|entao|otherwise|sonst|"
-    r"sinon|si no|altrimenti|senao|tell|what|find|search|calculate|suggest|recommend|sag\w*|empfiehl|schlag\w*|propose|sugiere|suggerisci)\b",
+    r"(?:^\W*|,\s*|\b(?:and|und|et|y|e) )(?:if|wenn|falls|si|se)\b.{3,200}?\b(?:then|dann|alors|entonces|allora|"
+    r"entao|otherwise|sonst|"
+    r"sinon|si no|altrimenti|senao|tell|what|find|search|calculate|suggest|recommend|sag\w*|empfiehl|schlag\w*|"
+    r"propose|sugiere|suggerisci)\b",
     flags=0,
 )
 _COMPARING = LazyPattern(
@@ -41,32 +44,48 @@ _COMPARING = LazyPattern(
     flags=0,
 )
 _WARMER = LazyPattern(
-    r"\b(?:warmer|colder|hotter|cooler|sunnier|rainier|warmest|coldest|warmer|kalter|plus (?:chaud|froid)|mas (?:calor|frio|calido)|"
-    r"piu (?:caldo|freddo)|mais (?:quente|frio))\b.{0,60}?\b(?:or|oder|ou|o|than|als|que|di)\b|\b(?:or|oder) (?:in )?\w+ (?:\w+ )?(?:warmer|colder|hotter|kalter)\b",
+    r"\b(?:warmer|colder|hotter|cooler|sunnier|rainier|warmest|coldest|warmer|kalter|plus (?:chaud|froid)|"
+    r"mas (?:calor|frio|calido)|"
+    r"piu (?:caldo|freddo)|mais (?:quente|frio))\b.{0,60}?\b(?:or|oder|ou|o|than|als|que|di)\b|\b(?:or|"
+    r"oder) (?:in )?\w+ (?:\w+ )?(?:warmer|colder|hotter|kalter)\b",
     flags=0,
 )
 _ALL_OF_THEM = LazyPattern(
-    r"\b(?:both|beide\w*|les deux|ambos|ambas|entrambi|os dois|as duas) (?:\w+ )?(?:documents?|files?|pdfs?|contracts?|reports?|"
-    r"dokument\w*|datei\w*|vertrage?|fichiers?|contrats?|documentos?|archivos?|contratos?|documenti|contratti|arquivos?)\b|"
-    r"\b(?:summari[sz]e|sum up|fasse?|resum\w+|riassum\w+)\b.{0,30}?\b(?:all|every|alle\w*|tous|toutes|todos|todas|tutti|tutte)\b|"
-    r"\b(?:report|overview|summary|bericht|ubersicht|rapport|informe|rapporto|relatorio|resumen)\b.{0,40}?\b(?:all|every|alle\w*|tous|"
-    r"todos|tutti)\b|\bgo through (?:all|every)|\beverything in (?:them|my|all)\b|\b(?:two|three|four|several) things\b|"
+    r"\b(?:both|beide\w*|les deux|ambos|ambas|entrambi|os dois|as duas) (?:\w+ )?(?:documents?|files?|pdfs?|"
+    r"contracts?|reports?|"
+    r"dokument\w*|datei\w*|vertrage?|fichiers?|contrats?|documentos?|archivos?|contratos?|documenti|contratti|"
+    r"arquivos?)\b|"
+    r"\b(?:summari[sz]e|sum up|fasse?|resum\w+|riassum\w+)\b.{0,30}?\b(?:all|every|alle\w*|tous|toutes|todos|todas|"
+    r"tutti|tutte)\b|"
+    r"\b(?:report|overview|summary|bericht|ubersicht|rapport|informe|rapporto|relatorio|resumen)\b.{0,40}?\b(?:all|"
+    r"every|alle\w*|tous|"
+    r"todos|tutti)\b|\bgo through (?:all|every)|\beverything in (?:them|my|all)\b|\b(?:two|three|four|"
+    r"several) things\b|"
     r"\b(?:zwei|drei|mehrere) (?:dinge|sachen)\b",
     flags=0,
 )
 _BREAK = re.compile(
-    r"\s*(?:[;\n]|[,?!](?=\s)|\.(?=\s))\s*(?:(?:and|und|et|y|e|also|plus)\s+)?(?:(?:also|auch|noch|aussi|tambien|anche|tambem)\s+)?|"
-    r"(?<=[\w%?)\]\"'])\s+(?:and also|as well as|and|&|und|sowie|et|y|e|oraz|or|oder|plus(?!\s*\d)|vs\.?|versus|dazu noch|dazu|in parallel|tambien|aussi|auch)\s+(?![=+*/^])|\s+(?=\(?[a-h1-9]\)\s)"
+    r"\s*(?:[;\n]|[,?!](?=\s)|\.(?=\s))\s*(?:(?:and|und|et|y|e|also|plus)\s+)?(?:(?:also|auch|noch|aussi|tambien|"
+    r"anche|tambem)\s+)?|"
+    r"(?<=[\w%?)\]\"'])\s+(?:and also|as well as|and|&|und|sowie|et|y|e|oraz|or|oder|plus(?!\s*\d)|vs\.?|versus|"
+    r"dazu noch|dazu|in parallel|tambien|aussi|auch)\s+(?![=+*/^])|\s+(?=\(?[a-h1-9]\)\s)"
 )
 _PROTECTED = re.compile(r"\[[^\[\]]{0,500}\]|\{[^{}]{0,500}\}|\([^()]{0,500}\)|\"[^\"]{0,300}\"|`[^`]{0,300}`")
 _TIME_OR_QUALITY = LazyPattern(
-    r"^\W*(?:today|tomorrow|tonight|now|then|heute|morgen|ubermorgen|demain|aujourd'hui|manana|hoy|domani|oggi|amanha|hoje|"
-    r"next (?:week|weekend|days)|the (?:day|days|week|weekend) (?:after|ahead)|\w+day|sun\w*|rain\w*|snow\w*|cold\w*|warm\w*|hot\w*|wind\w*|dry|mild|nice|not\b|nicht\b|"
-    r"sonnig|warm|kalt|trocken|humidity|wind|rain|snow|thanks?|please|bitte|which|welche\w*|what|who|where|when|how|is|are|if)\b",
+    r"^\W*(?:today|tomorrow|tonight|now|then|heute|morgen|ubermorgen|demain|aujourd'hui|manana|hoy|domani|oggi|"
+    r"amanha|hoje|"
+    r"next (?:week|weekend|days)|the (?:day|days|week|weekend) (?:after|ahead)|\w+day|sun\w*|rain\w*|snow\w*|cold\w*|"
+    r"warm\w*|hot\w*|wind\w*|dry|mild|nice|not\b|nicht\b|"
+    r"sonnig|warm|kalt|trocken|humidity|wind|rain|snow|thanks?|please|bitte|which|welche\w*|what|who|where|when|how|"
+    r"is|are|if)\b",
     flags=0,
 )
-_TOGETHER = LazyPattern(r"\b(?:sum|product|difference|ratio|gcd|lcm|summe|produkt|somme|suma|somma|soma) (?:of|von|de|di)\b", flags=0)
-_SEVERAL_ARTICLES = LazyPattern(r"\b(?:summaries|articles|pages|entries|zusammenfassungen|artikel|resumes|resumenes|articoli|artigos)\b", flags=0)
+_TOGETHER = LazyPattern(
+    r"\b(?:sum|product|difference|ratio|gcd|lcm|summe|produkt|somme|suma|somma|soma) (?:of|von|de|di)\b", flags=0
+)
+_SEVERAL_ARTICLES = LazyPattern(
+    r"\b(?:summaries|articles|pages|entries|zusammenfassungen|artikel|resumes|resumenes|articoli|artigos)\b", flags=0
+)
 _PLACES = frozenset({"weather", "web", "wikipedia"})
 
 
@@ -151,7 +170,11 @@ def _lists_places(folded: str, cut: Sequence[str], wanted: Sequence[frozenset[st
     """ "weather in Paris, London and Rome": one need, then names."""
     first = next((index for index, each in enumerate(wanted) if each), len(cut))
     kind = wanted[first] & _PLACES if first < len(cut) else frozenset()
-    names = [piece for piece in cut[first + 1 :] if piece[:1].isalpha() and len(piece.split()) <= 4 and not _TIME_OR_QUALITY.match(piece)]
+    names = [
+        piece
+        for piece in cut[first + 1 :]
+        if piece[:1].isalpha() and len(piece.split()) <= 4 and not _TIME_OR_QUALITY.match(piece)
+    ]
     if "weather" in kind:
         return bool(names)
     return len(names) > 1 or bool(names and "wikipedia" in kind and _SEVERAL_ARTICLES.search(folded))
@@ -162,6 +185,9 @@ def _lists_things(cut: Sequence[str], having: Sequence[frozenset[str]], document
     told = [piece for piece in cut if 2 <= len(piece.split()) <= 10 and not _TIME_OR_QUALITY.match(piece)]
     if documents and not having and len(cut) > 2 and all(len(piece.split()) <= 6 for piece in cut):
         return True
-    if not any("data" in each for each in having) and sum(bool(plain.OWN.search(piece)) for piece in cut) > 1 < len(cut) - 1:
+    if (
+        not any("data" in each for each in having)
+        and sum(bool(plain.OWN.search(piece)) for piece in cut) > 1 < len(cut) - 1
+    ):
         return True
     return len(told) > 2 and "math" not in frozenset().union(*having)

@@ -34,14 +34,19 @@ Task = Literal["chat", "agentic"]
 PASTED_CHARS = 2500
 """Longer queries are text to work on, unless a tool is asked for at their beginning or end."""
 _FILES = LazyPattern(
-    r"\b(?:documents?|files?|pdfs?|uploaded|dokument\w*|datei\w*|fichiers?|documentos?|archivos?|documenti|arquivos?)\b", flags=0
+    r"\b(?:documents?|files?|pdfs?|uploaded|dokument\w*|datei\w*|fichiers?|documentos?|archivos?|documenti|arquivos?)\b",
+    flags=0,
 )
 SHORT_DEFINITE_LEAN = 0.65
 _HOW_TO = LazyPattern(
-    r"^\W*(?:how (?:do|can|should|to|must)|wie (?!ist|war|hoch|viel|lange|oft|alt|gross|heisst|geht)\w+|comment|como|come|hoe|jak)\b", flags=0
+    r"^\W*(?:how (?:do|can|should|to|must)|wie (?!ist|war|hoch|viel|lange|oft|alt|gross|heisst|geht)\w+|"
+    r"comment|como|come|hoe|jak)\b",
+    flags=0,
 )
 _LIST = LazyPattern(
-    r"^\W*(?:[\w-]+(?: [\w-]+){0,3}, ){1,6}[\w-]+(?: [\w-]+){0,3},? (?:and|und|et|y|e|en|i) [\w-]+(?: [\w'-]+){0,6}\W*$", flags=0
+    r"^\W*(?:[\w-]+(?: [\w-]+){0,3}, ){1,6}[\w-]+(?: [\w-]+){0,3},? "
+    r"(?:and|und|et|y|e|en|i) [\w-]+(?: [\w'-]+){0,6}\W*$",
+    flags=0,
 )
 _IMPERATIVE = LazyPattern(rf"(?:{START})$", flags=0)
 SHORT_WORDS = 9
@@ -161,7 +166,8 @@ def _by_kind_of_question(asked: _Query) -> Judgement:
         return Judgement("chat", "general knowledge may answer it", 0.7, sure=False)
     if own and (is_request(asked.head) or len(folded.split()) <= SHORT_WORDS):
         return Judgement("agentic", "the query is about what the user's documents hold", 0.8, sure=False)
-    if is_request(asked.head) and cues.FRESHNESS.search(folded) and asked.serves(cues.WEB_TOOLS):
+    writing = plain.WRITING_LEAD.search(folded)
+    if is_request(asked.head) and not writing and cues.FRESHNESS.search(folded) and asked.serves(cues.WEB_TOOLS):
         return Judgement("agentic", "the query is about something recent", 0.85, sure=False)
     if papers and plain.WORLD.search(folded):
         return Judgement("chat", "it asks about the world at large", 0.7, sure=False)
@@ -240,7 +246,10 @@ def _is_excepted(spec: ToolSpec, asked: _Query) -> bool:
     if cues.PAPER_TOOLS.search(spec.name):
         return True
     return any(
-        cue.unless is not None and cue.tools.search(spec.name) and cue.pattern.search(asked.folded) and not cue.found_in(asked.folded)
+        cue.unless is not None
+        and cue.tools.search(spec.name)
+        and cue.pattern.search(asked.folded)
+        and not cue.found_in(asked.folded)
         for cue in cues.TOOL_CUES
         if cue.kind in ("wikipedia", "weather", "web")
     )

@@ -19,7 +19,9 @@ MAX_SENTENCES = 3
 MAX_EMBEDDED = 6
 """Sentences compared by meaning: those that may answer, the best by words first. Each costs some milliseconds."""
 MAX_SUMMARISED = 32
-MAX_REREAD = 2
+MAX_NEAREST = 3
+"""The same when none may answer, and only the nearest is looked for."""
+MAX_REREAD = 1
 """Sentences in which other words for what they lack are looked for."""
 CLEARLY = 0.12
 """How far the coverage of a sentence that has everything must be ahead of the next to need no comparison by meaning."""
@@ -97,7 +99,8 @@ async def best_sentences(question: str, passages: Sequence[Passage], embedder: E
     candidates.sort(key=lambda each: -each.score)
     plausible = _of_the_kind([each for each in candidates if each.agrees and not each.missing])
     if not _decided(plausible):
-        await _weigh_meaning(asked, (plausible or _lacking_little(candidates))[:MAX_EMBEDDED], embedder)
+        compared = plausible[:MAX_EMBEDDED] or _lacking_little(candidates)[:MAX_NEAREST]
+        await _weigh_meaning(asked, compared, embedder)
         for each in candidates:
             _score(each)
     if not plausible:

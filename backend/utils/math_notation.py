@@ -135,9 +135,7 @@ def _latex_operators(text: str) -> str:
     text = _LATEX_SUM.sub(_sum, text)
     text = _LATEX_LIMIT.sub(r"limit(\3, \1, \2)", text)
     if _LATEX_LEFT.search(text):
-        raise NotationError(
-            "This LaTeX cannot be read: write integrate(x^2, (x, 0, 3)), Sum(k, (k, 1, 10))…"
-        )
+        raise NotationError("This LaTeX cannot be read: write integrate(x^2, (x, 0, 3)), Sum(k, (k, 1, 10))…")
     return text
 
 

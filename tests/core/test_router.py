@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from backend.core.router import Router, choose_agent, judge
-from backend.core.routing_examples import agentic_share, load_examples
+from backend.core.routing_examples import agentic_share, load_examples, load_learned
 from backend.models.messages import Message, Route, ToolCall
 from backend.models.run import Owner, RunContext
 from backend.models.tools import ToolSpec
@@ -342,3 +342,8 @@ def test_examples_about_documents_do_not_vote_when_there_are_none() -> None:
     scores = {"": 0.1, "rag_retrieval": 0.9}
     assert agentic_share(scores, None, True) > 0.8
     assert agentic_share(scores, None, False) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_what_was_learned_from_the_examples_is_up_to_date() -> None:
+    learned = load_learned(load_examples(), "all-MiniLM-L6-v2")
+    assert learned is not None, "run `python scripts/embed_routing_examples.py`"

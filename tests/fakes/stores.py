@@ -20,8 +20,8 @@ from backend.models.errors import Conflict, InvalidRequest, NotAllowed, NotFound
 from backend.models.messages import Message
 from backend.models.run import SERVER, Owner
 from backend.storage.artifact_store import MAX_ARTIFACT_BYTES, MAX_OWNER_BYTES, Artifact
-from backend.storage.run_store import MAX_RUNS, matches, row_of
 from backend.storage.preference_store import Preferences
+from backend.storage.run_store import MAX_RUNS, matches, row_of
 from backend.storage.stores import Stores
 from backend.utils.ids import is_safe_id, new_id
 from backend.utils.names import check_username, clean_filename, clean_title, fold_username

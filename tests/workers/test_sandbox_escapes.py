@@ -278,7 +278,10 @@ async def test_sb_4_bomb_is_defused(short: Bench, bomb: str) -> None:
     assert any(ending in told for ending in endings), told[-300:]
     assert time.monotonic() - began < 8
     assert len(result.stdout) + len(result.stderr) <= SHORT.output
-    assert (await short.run("6 * 7")).value == "42", "the next one is well"
+
+
+async def test_sb_4_code_after_all_the_bombs_is_well(short: Bench) -> None:
+    assert (await short.run("6 * 7")).value == "42"
 
 
 @pytest.mark.parametrize("code", ENDLESS.values(), ids=ENDLESS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import mmap
 import os
 import resource
 import signal
@@ -140,7 +141,8 @@ def raise_limits() -> str:
 
 
 def too_much_memory() -> str:
-    return str(len(bytearray(1 << 30)))
+    with mmap.mmap(-1, 1 << 30) as space:
+        return f"{len(space)} bytes"
 
 
 def too_large_file() -> str:
