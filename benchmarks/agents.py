@@ -1,6 +1,6 @@
 """What agents cost beside their model and their tools, and how quickly they stop when nobody listens.
 
-`make bench-agents`, or `python -m benchmarks.agents`. The first two tables run inside this process with scripted
+`python -m benchmarks.agents`. The first two tables run inside this process with scripted
 models; the third asks a real server that talks to a fast upstream over the network, the agent's answers and the plain
 path taking turns; the fourth times how long the upstream's connection outlives a client that has left.
 """

@@ -137,7 +137,8 @@ and answers with steps and citations. Made by `python -m scripts.record_session`
 and times are real; the language model is played by a double with a written part, so the words are always the same.
 
 ```python
-QUESTION = {QUESTION!r}
+QUESTION = "{QUESTION}"
+
 
 {code}```
 

@@ -34,6 +34,9 @@ SHARPNESS = 2.0
 RIDGE = 0.05
 _SPACE = re.compile(r"\s+")
 _DIGIT = re.compile(r"\d")
+_NEWLINE = 10
+_FNV_OFFSET = 2166136261
+_FNV_PRIME = 16777619
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,22 +120,48 @@ def overlap(letters: Letters, wanted: IntArray) -> FloatArray:
     return cosine
 
 
-def letters_of(texts: Sequence[str]) -> Letters:
-    """The n-grams of texts, none of which may be empty."""
-    import numpy as np
-
-    found = [grams(text) for text in texts]
-    return Letters(np.concatenate(found), np.concatenate(([0], np.cumsum([len(each) for each in found]))))
-
-
 def grams(text: str) -> IntArray:
-    """The buckets of a text's character n-grams, words and pairs of words, each once; digits count as one digit."""
+    """The buckets of one text, see `letters_of`."""
+    return letters_of([text]).ids
+
+
+def letters_of(texts: Sequence[str]) -> Letters:
+    """The buckets of each text's character n-grams, words and pairs of words, each once; digits count as one digit."""
     import numpy as np
 
-    padded = f" {_SPACE.sub(' ', _DIGIT.sub('0', fold(text[:MAX_CHARS]))).strip()} "
-    found = {padded[at : at + length] for length in LENGTHS for at in range(len(padded) - length + 1)}
-    words = padded.split()
-    found.update(f"w {word}" for word in words)
-    found.update(f"p {first} {second}" for first, second in pairwise(words))
-    buckets = {zlib.crc32(each.encode("utf-8", "replace")) % BUCKETS for each in found}
-    return np.fromiter(sorted(buckets), dtype=np.int64, count=len(buckets))
+    padded = [f" {_SPACE.sub(' ', _DIGIT.sub('0', fold(text[:MAX_CHARS]))).strip()} " for text in texts]
+    keys = [*_gram_keys("\n".join(padded).encode("utf-8", "replace")), _word_keys(padded)]
+    found = np.unique(np.concatenate(keys))
+    starts = np.searchsorted(found, np.arange(len(texts) + 1) * BUCKETS)
+    return Letters(found % BUCKETS, starts.astype(np.int64))
+
+
+def _gram_keys(lines: bytes) -> list[IntArray]:
+    """For each length the n-grams of all lines at once, as line * BUCKETS + bucket."""
+    import numpy as np
+
+    data = np.frombuffer(lines, dtype=np.uint8)
+    line = np.cumsum(data == _NEWLINE)
+    keys: list[IntArray] = []
+    for length in LENGTHS:
+        count = len(data) - length + 1
+        if count < 1:
+            continue
+        mixed = np.full(count, _FNV_OFFSET + length, dtype=np.uint32)
+        for at in range(length):
+            mixed = (mixed ^ data[at : at + count]) * np.uint32(_FNV_PRIME)
+        mixed ^= mixed >> np.uint32(15)
+        inside = (data[:count] != _NEWLINE) & (line[:count] == line[length - 1 :])
+        keys.append(line[:count][inside] * BUCKETS + (mixed[inside] % BUCKETS).astype(np.int64))
+    return keys
+
+
+def _word_keys(padded: Sequence[str]) -> IntArray:
+    import numpy as np
+
+    keys: list[int] = []
+    for line, text in enumerate(padded):
+        words = text.split()
+        parts = [*(f"w {word}" for word in words), *(f"p {first} {second}" for first, second in pairwise(words))]
+        keys += [line * BUCKETS + zlib.crc32(part.encode("utf-8", "replace")) % BUCKETS for part in parts]
+    return np.array(keys, dtype=np.int64)

@@ -129,9 +129,9 @@ def columnar_payload(database: Path, places: TablePlaces, tables: list[UserTable
 
 
 def _limits(size: int) -> Limits:
-    """Time and room by the size of the file: 30 s and a little more for every MiB."""
+    """Time and room by the size of the file: a minute and 8 s more for every MiB (usually a fifth of it is needed)."""
     mib = size / 1_048_576
-    return Limits(seconds=30.0 + 4.0 * mib, memory_mb=1024, file_mb=64 + int(8 * mib))
+    return Limits(seconds=60.0 + 8.0 * mib, memory_mb=1024, file_mb=64 + int(8 * mib))
 
 
 def _named(filename: str, built: list[dict[str, Any]]) -> list[UserTable]:

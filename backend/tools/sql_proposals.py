@@ -44,7 +44,8 @@ def proposals(query: str, documents: Sequence[str]) -> list[Proposal]:
     head = query[:MAX_LOOKED_AT]
     statement = _STATEMENT.search(query[:20_000]) if "select" in head.lower() else None
     if statement is not None:
-        return [Proposal({"query": statement.group(1).strip().rstrip("`").strip()}, STATEMENT, "an SQL statement")]
+        sql = statement.group(1).strip().rstrip("`").strip()
+        return [Proposal({"query": sql, "database": None}, STATEMENT, "an SQL statement")]
     tables = [name for name in documents if name.lower().endswith(TABLE_FILES)]
     if not tables:
         return []
@@ -55,7 +56,9 @@ def proposals(query: str, documents: Sequence[str]) -> list[Proposal]:
     if named is None or not _ASKS.search(text):
         return []
     sure = named.lower().endswith(ONLY_HERE) or any(cue.search(text) for cue in (_ROWS, _SQL_WORD, _GROUPS))
-    return [Proposal({"query": query[:2000]}, IN_WORDS if sure else LIKELY, "a question over the rows of a table")]
+    # Named without a database: this is no search for the question's words, but a question to the user's own tables.
+    arguments = {"query": query[:2000], "database": None}
+    return [Proposal(arguments, IN_WORDS if sure else LIKELY, "a question over the rows of a table")]
 
 
 def _is_named(text: str, filename: str) -> bool:

@@ -22,12 +22,16 @@ from backend.models.tools import Proposal, Source, ToolResult
 from backend.tools.port import BaseTool
 from tests.fakes.toy_specs import WordEmbedder, propose_documents, propose_math
 
-CONTEXT = RunContext(Owner("default", "u1"), "run", None, "req", documents=("handbook.pdf",), fence="f" * 20)
 AGENTS = {"react": create_react, "plan_execute": create_planner}
 PASSAGES = (
     ("Every employee is entitled to 28 vacation days per year. Unused days expire on 31 March.", 3),
     ("Sick leave must be reported before 9 a.m.", 4),
 )
+
+
+def fresh_context() -> RunContext:
+    """Made when a test runs: its deadline counts from then."""
+    return RunContext(Owner("default", "u1"), "run", None, "req", documents=("handbook.pdf",), fence="f" * 20)
 
 
 class MathArgs(BaseModel):
@@ -91,9 +95,10 @@ async def answer(
     model = BuiltinModel(WordEmbedder())
     registry = ToolRegistry([math, ToyRetriever()])
     served = Model(model, await model.describe(MODEL), sampling or Sampling())
-    agent: Agent = AGENTS[agent_name](served, registry.toolbox(CONTEXT))
+    context = fresh_context()
+    agent: Agent = AGENTS[agent_name](served, registry.toolbox(context))
     async with asyncio.timeout(20):
-        events = [event async for event in agent.run([*earlier, Message("user", query)], CONTEXT)]
+        events = [event async for event in agent.run([*earlier, Message("user", query)], context)]
     return "".join(event.text for event in events if isinstance(event, TextDelta)), events, math
 
 

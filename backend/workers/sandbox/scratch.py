@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import secrets
 import stat
 import tempfile
 from collections.abc import Generator, Iterator, Mapping
@@ -175,7 +176,8 @@ def remove_tree(path: Path) -> None:
         root = os.open(path, flags)
     except OSError:
         return
-    lifted = 0
+    # A name that code cannot have given to a folder of its own.
+    fresh, lifted = secrets.token_hex(8), 0
     try:
         while folders := _clear(root):
             for name in folders:
@@ -187,7 +189,7 @@ def remove_tree(path: Path) -> None:
                             lifted += 1
                             with contextlib.suppress(OSError):
                                 os.chmod(deeper, 0o700, dir_fd=inner)
-                            os.rename(deeper, f"{PREFIX}{lifted}", src_dir_fd=inner, dst_dir_fd=root)
+                            os.rename(deeper, f"{fresh}-{lifted}", src_dir_fd=inner, dst_dir_fd=root)
                     finally:
                         os.close(inner)
                     os.rmdir(name, dir_fd=root)

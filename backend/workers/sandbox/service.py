@@ -140,7 +140,7 @@ class LayeredSandbox:
             await self._turns.take(owner)
             cell: Cell | None = None
             try:
-                cell, forgotten = self._revive(key), False
+                cell, forgotten = self._revive(key, pool), False
                 if cell is None:
                     forgotten = key in self._remembered
                     cell = await pool.take()
@@ -182,13 +182,14 @@ class LayeredSandbox:
         else:
             pool.end(cell).add_done_callback(lambda _: self._turns.give_back())
 
-    def _revive(self, key: Key) -> Cell | None:
+    def _revive(self, key: Key, pool: Pool) -> Cell | None:
         """The process that an earlier call of the same run left, if it is still there."""
         kept = self._kept.pop(key, None)
         if kept is None:
             return None
         kept.expiry.cancel()
         if not kept.cell.alive:
+            pool.end(kept.cell)
             return None
         kept.cell.resume()
         return kept.cell
