@@ -62,7 +62,7 @@ async def _load(url: str, key: str, agent: str, pid: int) -> float:
     return spent / (STREAMS * TOKENS) * 1e6
 
 
-def seconds_to_stop(agent: str, times: int = 5) -> float:
+def seconds_to_stop(agent: str, times: int = 3) -> float:
     """Seconds between a client's leaving in the middle of a run and the end of the upstream's connection; the worst."""
     worst = 0.0
     with (
@@ -87,7 +87,7 @@ def _once_gone(server: HearthServer, double: OllamaDouble, agent: str) -> float:
     asked = "/api/chat"
     with server.client() as client, concurrent.futures.ThreadPoolExecutor(1) as pool:
         # The headers come with the model's first word; a plan that stalls sends none.
-        request = client.build_request("POST", "/v1/chat/completions", json=body, timeout=2.0)
+        request = client.build_request("POST", "/v1/chat/completions", json=body, timeout=4.0)
         answer = pool.submit(_read_a_while, client, request)
         double.wait_for_log(lambda log: any(each["path"] == asked for each in log), 10)
         answer.result()
@@ -97,7 +97,7 @@ def _once_gone(server: HearthServer, double: OllamaDouble, agent: str) -> float:
 
 
 def _read_a_while(client: httpx.Client, request: httpx.Request) -> None:
-    """Send, read until nothing comes for two seconds, and hang up."""
+    """Send, read until nothing comes for four seconds, and hang up."""
     with contextlib.suppress(httpx.ReadTimeout), contextlib.closing(client.send(request, stream=True)) as answer:
         for _ in answer.iter_bytes():
             pass
@@ -111,7 +111,7 @@ def main() -> None:
     tokens = server_tokens()
     print(f"\na token of the answer on a real server, {STREAMS} streams of {TOKENS}, us of CPU")
     print(f"plain path {tokens['chat']:.1f}, ReAct {tokens['react']:.1f}: {tokens['react'] / tokens['chat']:.2f} x")
-    print("\nclient gone -> upstream closed, worst of 5")
+    print("\nclient gone -> upstream closed, worst of 3")
     for agent in ("react", "plan_execute"):
         print(f"{agent}: {seconds_to_stop(agent) * 1000:.0f} ms")
 
