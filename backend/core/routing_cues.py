@@ -12,12 +12,14 @@ from backend.core.routing_words import (
     AGGREGATE,
     ARITHMETIC,
     FRESH_TOPIC,
+    HOW_MUCH,
     MY,
     NOW,
     PAPERS,
     PLACE_OR_TIME,
     SEARCH_VERB,
     START,
+    TWO_NUMBERS,
     UNITS_IN_UNIT,
     WEATHER_ASKED,
     WEATHER_OF,
@@ -272,6 +274,14 @@ TOOL_CUES: tuple[ToolCue, ...] = (
     ToolCue(
         "math",
         "a calculation",
+        LazyPattern(HOW_MUCH, flags=0),
+        LazyPattern(r"math|calculat|arithmetic"),
+        sure=False,
+        requires=LazyPattern(TWO_NUMBERS, flags=0),
+    ),
+    ToolCue(
+        "math",
+        "a calculation",
         LazyPattern(UNITS_IN_UNIT, flags=0),
         LazyPattern(r"math|calculat|arithmetic"),
     ),
@@ -319,7 +329,7 @@ COMPREHENSIVE = LazyPattern(
     flags=0,
 )
 NUMERIC = LazyPattern(
-    r"\d.{0,200}?\D\d|\b(?:convert|square|cube|half|double|percent|prozent)\b.{0,30}\d|\d.{0,30}\b(?:miles|km|kg|"
+    rf"{TWO_NUMBERS}|\b(?:convert|square|cube|half|double|percent|prozent)\b.{{0,30}}\d|\d.{{0,30}}\b(?:miles|km|kg|"
     r"euros?|"
     r"dollars?|percent|times)\b",
     flags=0,

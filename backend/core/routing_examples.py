@@ -33,6 +33,10 @@ LEARNED = Path(__file__).with_name("routing_examples.npz")
 NEAR_ENOUGH = 0.2
 """Cosine of meaning below which the nearest example says nothing about a query."""
 DOCUMENTS = "rag_retrieval"
+ONE_OF = 3
+"""Another embedder learns from one in so many examples: embedding all would keep a slow one busy for minutes."""
+EMBEDDED_CHARS = 500
+"""How much of a query is embedded: its kind shows early, and the time grows with the length."""
 PATIENCE_S = 1.5
 """How long a decision waits for the embedder; later ones profit from what it has prepared by then."""
 
@@ -84,7 +88,7 @@ def load_learned(examples: Sequence[Example], embedder: str, path: Path = LEARNE
     import numpy as np
 
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             if str(file["digest"]) != digest_of(examples) or str(file["embedder"]) != embedder:
                 return None
             vectors = unpacked(file["vectors"])
@@ -136,8 +140,11 @@ def agentic_share(scores: Mapping[str, float], tools: set[str] | None, documents
 class Examples:
     """Examples ready to be compared with; the server's own data, nobody's queries."""
 
-    def __init__(self, embedder: Embedder, path: Path = FILE, learned: Path = LEARNED) -> None:
+    def __init__(
+        self, embedder: Embedder, path: Path = FILE, learned: Path = LEARNED, patience_s: float = PATIENCE_S
+    ) -> None:
         self._embedder = embedder
+        self._patience_s = patience_s
         self._path = path
         self._file = learned
         self._making: asyncio.Task[Fitted] | None = None
@@ -146,13 +153,13 @@ class Examples:
     async def agentic_share(self, query: str, specs: Sequence[ToolSpec] | None, documents: bool) -> float | None:
         """How much a query looks like those that need one of the tools, in [0, 1].
 
-        None when it is like none of them, or when the embedder is not ready after PATIENCE_S seconds: it goes on,
+        None when it is like none of them, or when the embedder is not ready after `patience_s` seconds: it goes on,
         and later queries are compared. Raises what the embedder raises.
         """
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(self._patience_s):
                 learned = self._learned or await asyncio.shield(self._preparing())
-                vector = await self._embedder.embed_query(query)
+                vector = await self._embedder.embed_query(query[:EMBEDDED_CHARS])
         except TimeoutError:
             return None
         assert learned is not None
@@ -193,6 +200,7 @@ class Examples:
         examples = await asyncio.to_thread(load_examples, self._path)
         learned = await asyncio.to_thread(load_learned, examples, self._embedder.name, self._file)
         if learned is None:
+            examples = examples[::ONE_OF]
             vectors = await self._embedder.embed_documents([example.text for example in examples])
             learned = await asyncio.to_thread(learn, examples, vectors)
         self._learned = learned

@@ -278,7 +278,7 @@ def _follow_up(asked: _Query) -> Judgement | None:
         return None
     used_tools = any(message.tool_calls or message.role == "tool" for message in asked.messages)
     whole = max(
-        (best_proposal(each, asked.specs or ())[1] for each in complete_follow_up(asked.earlier[-1], asked.text)),
+        (best_proposal(each, asked.specs or ())[1] for each in complete_follow_up(clip(asked.earlier[-1]), asked.head)),
         default=0.0,
     )
     if whole >= SURE or used_tools or (before.task == "agentic" and before.confidence >= 0.65):
@@ -290,9 +290,9 @@ def _follow_up(asked: _Query) -> Judgement | None:
 
 def _leans(asked: _Query) -> bool:
     """Whether a query only makes sense after the turn before it."""
-    if is_follow_up(asked.text):
+    if is_follow_up(asked.head):
         return True
     words = len(asked.folded.split())
-    if words <= 3 and is_question(asked.text):
+    if words <= 3 and is_question(asked.head):
         return True
-    return words <= SHORT_WORDS and (refers_back(asked.text) or (words <= 5 and bool(plain.ONWARD.match(asked.folded))))
+    return words <= SHORT_WORDS and (refers_back(asked.head) or (words <= 5 and bool(plain.ONWARD.match(asked.folded))))

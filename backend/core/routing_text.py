@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
-CLIP_CHARS = 600
+CLIP_CHARS = 400
 _LETTERS = str.maketrans({"’": "'", "`": "'", "´": "'", "ß": "ss", "ł": "l", "ø": "o", "æ": "ae", "œ": "oe", "đ": "d"})
 
 

@@ -301,15 +301,15 @@ ARITHMETIC = (
     r"\b\d+(?:[.,]\d+)*\s?(?:%|percent|prozent|pour ?cent|por ciento|per cento|por cento|procent) (?:of|off|tip|von|"
     r"de|des|di|van|z) ",
     r"\d\s*(?:[-+*/×÷^]|\*\*)\s*\d+(?:[.,]\d+)*\s*(?:$|[?,.;!])",
-    r"\d[^?\n]{1,60}\bhow (?:much|many|long|far)\b[^?\n]{0,60}\d",
-    r"\d[^?\n]{1,80}\d[^?\n]{0,80}\b(?:how (?:much|many|long|far|fast)|wie ?viele?|wie lange|combien|cuant[oa]s?|"
-    r"quant[oaie]s?)\b(?! should)",
     r"\bwhat (?:do|will|would) (?:i|we|he|she|they) (?:earn|pay|get|have|owe)\b.{0,40}?\d",
     rf"\bhow many {_UNIT}\b.{{0,30}}?\d|\d\s*{_UNIT} (?:in|to|into|en|em|nach) (?:an? )?{_UNIT}\b|"
     rf"\bwie ?viele? {_UNIT} (?:sind|hat)\b.{{0,20}}?\d",
     r"\b(?:mal|divided by|multiplied by|geteilt durch|divise par|dividido (?:por|entre)|diviso|fois|vezes) \d",
 )
 """Alternatives of a calculation."""
+HOW_MUCH = r"\b(?:how (?:much|many|long|far|fast)|wie ?viele?|wie lange|combien|cuant[oa]s?|quant[oaie]s?)\b(?! should)"
+TWO_NUMBERS = r"\d\D{1,120}\d"
+"""Together the sign of a problem in words: "3 kilos cost 7.20, how much are 5"."""
 
 OWN_MATTER = (
     r"(?:rent|deposit|landlord|tenants?|sublet|lease|notice period|notice|probation|salary|pay ?day|bonus|overtime|"

@@ -82,5 +82,6 @@ async def _with_calls(
                 told = True
                 for call in called:
                     yield call
-                    yield Usage(call.prompt_tokens, call.completion_tokens, step=call.step)
+                    if call.prompt_tokens or call.completion_tokens:
+                        yield Usage(call.prompt_tokens, call.completion_tokens, step=call.step)
             yield event

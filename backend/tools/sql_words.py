@@ -235,14 +235,25 @@ def _stem(name: str) -> str:
 
 
 def _columns_in(text: str, table: UserTable) -> list[TableColumn]:
-    """Columns the question names, in the order of their mention."""
-    found: list[tuple[int, TableColumn]] = []
-    for column in table.columns:
-        name = " ".join(_WORD.findall(folded(column.name)))
+    """Columns the question names, in the order of their mention: by the whole name, else by a word of it that no other
+    column has ("price" for `price_eur`). The table's own name is no mention."""
+    text = re.sub(rf"\b{re.escape(folded(table.name))}\b", lambda name: "." * len(name.group()), text)
+    names = {column.name: " ".join(_WORD.findall(folded(column.name))) for column in table.columns}
+    found: dict[str, int] = {}
+    for column, name in names.items():
         match = re.search(rf"\b{_stem(name)}\b", text) if name else None
         if match and name not in _STOP:
-            found.append((match.start(), column))
-    return [column for _, column in sorted(found, key=lambda each: each[0])]
+            found[column] = match.start()
+    taken = set(found.values())
+    words = [word for name in names.values() for word in set(name.split())]
+    for column, name in names.items():
+        own = [word for word in name.split() if len(word) > 2 and word not in _STOP and words.count(word) == 1]
+        places = [match.start() for word in own if (match := re.search(rf"\b{_stem(word)}\b", text))]
+        if column not in found and places and places[0] not in taken:
+            found[column] = places[0]
+    order = sorted(found, key=lambda name: found[name])
+    by_name = {column.name: column for column in table.columns}
+    return [by_name[name] for name in order]
 
 
 def _after(text: str, cue: re.Pattern[str], table: UserTable, reach: int) -> list[TableColumn]:

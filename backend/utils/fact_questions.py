@@ -46,6 +46,8 @@ _DEFINITE = LazyPattern(
     r"\b(?:the|this|that|these|those|der|die|das|dem|den|des|dieser?|le|la|les|l['’]\w+|cette?|el|los|las|"
     r"il|lo|gli|esta?|questo|questa|o|os|as)\s+[^\W\d_]{2,}"
 )
+MAX_CHARS = 2000
+"""Longer texts are no question; what follows is not looked at."""
 _NAME = re.compile(r"(?<=[^\W_.?!] )[A-ZÀ-Þ][\w'’-]+")
 
 
@@ -57,7 +59,7 @@ def tells_about(text: str) -> bool:
 def asks_for_a_fact(text: str) -> bool:
     """Whether a question is about something particular ("our motto", "the founder", a name) or asks who, when, where,
     how many; False for what any encyclopedia, cookbook or adviser answers."""
-    bare = text.strip()
+    bare = text[:MAX_CHARS].strip()
     if not (is_question(bare) or tells_about(bare)):
         return False
     if _OWN.search(bare):

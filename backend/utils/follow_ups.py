@@ -49,11 +49,14 @@ _CODE = re.compile(r"(?<!\w)[A-Za-z]{1,4}-?\d{1,6}[A-Za-z]?(?!\w)")
 _NAME = re.compile(r"(?<=[^\W_.?!:,] )[A-ZÀ-Þ][\w'’-]+(?: [A-ZÀ-Þ][\w'’-]+)*")
 _LEAD_WORD = LazyPattern(r"^\W*(?:and|und|et|y|e|but|aber|mais|pero|ma|mas|so|ok(?:ay)?)\b[\s,]*")
 MAX_FOLLOW_WORDS = 9
+MAX_FOLLOW_CHARS = 400
 
 
 def is_follow_up(text: str) -> bool:
     """Whether the text only makes sense after an earlier turn: "and the second one?", "what about Berlin?"."""
     bare = text.strip()
+    if len(bare) > MAX_FOLLOW_CHARS:
+        return False
     count = len(bare.split())
     if not bare or count > MAX_FOLLOW_WORDS or "\n" in bare:
         return False

@@ -11,6 +11,10 @@ from backend.utils.patterns import LazyPattern
 MAX_SPLIT_CHARS = 6000
 """Longer queries are pasted text: they stay one part."""
 MAX_PARTS = 8
+MAX_OPENING_CHARS = 500
+"""Where a question word or an imperative is looked for."""
+MAX_DATA_LINES = 2000
+"""Lines in which those of a table are looked for."""
 
 # ---- sentences ----------------------------------------------------------------------------------
 
@@ -122,14 +126,13 @@ def is_question(text: str) -> bool:
     bare = text.strip()
     if not bare:
         return False
-    return bool(
-        re.search(r"[?？؟¿]", bare[-3:]) or "¿" in bare or _STARTS_QUESTION.match(bare) or _QUESTION_MARK.search(bare)
-    )
+    begins = _STARTS_QUESTION.match(bare[:MAX_OPENING_CHARS])
+    return bool(re.search(r"[?？؟¿]", bare[-3:]) or "¿" in bare or begins or _QUESTION_MARK.search(bare[-20:]))
 
 
 def is_request(text: str) -> bool:
     """Whether the text asks or tells to do something (question or imperative, several languages)."""
-    return is_question(text) or bool(_STARTS_OPENING.match(text))
+    return is_question(text) or bool(_STARTS_OPENING.match(text[:MAX_OPENING_CHARS]))
 
 
 # ---- parts --------------------------------------------------------------------------------------
@@ -227,8 +230,8 @@ def has_inline_data(text: str) -> bool:
     """Whether the text carries data or code to work on: a fence, JSON, or lines of a table."""
     if "```" in text or re.search(r"[\[{]\s*[\[{\"\d-]", text):
         return True
-    rows = [line for line in text.split("\n") if line.count(",") >= 1 or line.count("\t") >= 1 or line.count(";") >= 1]
-    return len(rows) >= 3
+    lines = text.split("\n", MAX_DATA_LINES)[:MAX_DATA_LINES]
+    return sum("," in line or "\t" in line or ";" in line for line in lines) >= 3
 
 
 def _mask(text: str) -> str:

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -48,13 +49,14 @@ async def short(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
 
 
 @pytest.fixture(scope="module")
-def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def outside() -> Iterator[Path]:
     """A file that everybody may read and write, in folders that everybody may enter."""
     folder = Path(tempfile.mkdtemp(prefix="hearth-canary-"))
     folder.chmod(0o777)
     (folder / "canary").write_text(CANARY)
     (folder / "canary").chmod(0o666)
-    return folder
+    yield folder
+    shutil.rmtree(folder)
 
 
 READS = {
