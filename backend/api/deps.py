@@ -29,9 +29,11 @@ ServicesDep = Annotated[Services, Depends(services_of)]
 
 
 async def identity_of(request: Request) -> Identity:
-    """The signed-in caller. Runs before any body is read."""
+    """The signed-in caller, by `Authorization: Bearer` or by `x-api-key`. Runs before any body is read."""
     scheme, _, credential = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not credential.strip():
+    if scheme.lower() != "bearer":
+        credential = request.headers.get("x-api-key", "")
+    if not credential.strip():
         raise NotSignedIn("Sign in first: send `Authorization: Bearer` with an API key or an access token.")
     return await services_of(request).sign_in.identify(credential.strip())
 

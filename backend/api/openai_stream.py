@@ -72,6 +72,10 @@ class ChatChunks:
             return b""
         return self._chunk({"content": ""}, extra=b',"hearth_event":' + _dumps(live))
 
+    def failed(self, error: dict[str, Any]) -> bytes:
+        """An error frame, as both SDKs raise it; the stream is over then."""
+        return b"data: " + _dumps(error) + b"\n\n" + DONE
+
     def _tool_call(self, event: ToolCallMade) -> bytes:
         call, index = event.call, self._calls
         self._calls += 1

@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequ
 from contextlib import aclosing
 from typing import Any, Protocol, TypeVar
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -32,6 +31,10 @@ class Encoder(Protocol):
     def opening(self) -> bytes: ...
 
     def encode(self, event: Event) -> bytes: ...
+
+    def failed(self, error: dict[str, Any]) -> bytes:
+        """The frames that tell of a failure in mid-answer; `error` is the house's envelope."""
+        ...
 
 
 class EventStream(Response):
@@ -73,13 +76,15 @@ class EventStream(Response):
                     await error_response(error)(scope, receive, send)
                     return
                 log.warning("stream %s failed: %s", scope.get("request_id"), error.message)
-                await line.write(_error_frame(envelope_of(error)))
+                await line.write(self.encoder.failed(envelope_of(error)))
             except Exception:
                 # The second broad except of the house: the status 200 is already sent, only a frame can tell.
                 if not line.open:
                     raise
                 log.exception("stream %s failed", scope.get("request_id"))
-                await line.write(_error_frame(envelope(INTERNAL_MESSAGE, "server_error", None, "internal_error")))
+                await line.write(
+                    self.encoder.failed(envelope(INTERNAL_MESSAGE, "server_error", None, "internal_error"))
+                )
             finally:
                 line.close()
         await line.end()
@@ -170,10 +175,6 @@ class _Line:
                 await self.write(PING)
                 quiet = 0.0
             await asyncio.sleep(PING_SECONDS - quiet)
-
-
-def _error_frame(body: dict[str, Any]) -> bytes:
-    return b"data: " + orjson.dumps(body) + b"\n\n"
 
 
 async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:

@@ -61,6 +61,10 @@ class RunContext:
     """Names of the tools this run may use; None means all there are."""
     confirmed_tools: frozenset[str] = frozenset()
     """Tools whose calls the caller has agreed to, where a tool asks for that."""
+    files: frozenset[str] | None = None
+    """Ids of the documents this run may search and read; None means all of the caller's."""
+    collections: tuple[str, ...] = ()
+    """Ids of the caller's collections this run searches; empty means no collection is asked for, see `files`."""
     checkpoint: Mapping[str, Any] | None = None
     """What an earlier run left in Finished.checkpoint when it stopped for the caller's tools; the results of those
     calls are the tool messages at the end of the conversation. Its key `agent` names the agent that wrote it; an

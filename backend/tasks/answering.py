@@ -53,6 +53,10 @@ class Question:
     disabled_tools: frozenset[str] = frozenset()
     confirmed_tools: frozenset[str] = frozenset()
     """Tools whose calls the user has agreed to, where a tool asks for that."""
+    files: frozenset[str] | None = None
+    """Ids of the documents the run may search; None means all of the caller's."""
+    collections: tuple[str, ...] = ()
+    """Ids of collections to search instead of all documents."""
     streamed: bool = False
     """The caller reads the answer while it is written."""
 
@@ -210,6 +214,8 @@ class Answering:
             documents=await self.stores.documents.ready_names(context.owner),
             allowed_tools=frozenset(wanted) - preferences.disabled_tools - question.disabled_tools,
             confirmed_tools=question.confirmed_tools,
+            files=question.files,
+            collections=question.collections,
         )
 
     async def _session(self, owner: Owner, question: Question) -> Session:
