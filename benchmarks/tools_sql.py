@@ -44,6 +44,7 @@ async def measure(rows: int, folder: Path) -> None:
     tool = SqlQuery(worker, stores.tables)
     importer = TableImport(settings, stores.tables, worker)
     context = RunContext(OWNER, "run", None, "request")
+    folder.mkdir(exist_ok=True)
     path = folder / "big.csv"
     await asyncio.to_thread(write_csv, path, rows)
     heard: list[float] = []

@@ -26,6 +26,8 @@ from backend.utils.query_text import (
 PLAUSIBLE = 0.5
 """A proposal below this is not acted upon."""
 SURE = 0.8
+FORMAL = 0.95
+"""A statement in a formal language stands in the text, not words about one."""
 MAX_ALTERNATIVES = 2
 """Ways tried for one part before its failure is reported."""
 ALTERNATIVE = 0.6
@@ -88,6 +90,12 @@ def propose_calls(text: str, specs: Sequence[ToolSpec], threshold: float = PLAUS
     return tuple(call for _, call in sorted(found, key=lambda each: -each[0]))
 
 
+def _covers(call: Call, query: str) -> bool:
+    """Whether most of the query is one statement that the call is made of: its commas and "and"s part nothing."""
+    statements = [value for value in call.arguments.values() if isinstance(value, str) and value != query.strip()]
+    return any(len(value) >= 0.6 * len(query) for value in statements) or query.strip() in call.arguments.values()
+
+
 def _searches(spec: ToolSpec, call: Call, text: str) -> bool:
     asked = text.strip()
     passed_on = bool(call.arguments) and all(value in (asked, asked[:2000]) for value in call.arguments.values())
@@ -103,6 +111,8 @@ def find_needs(query: str, specs: Sequence[ToolSpec]) -> list[Need]:
         return [Need(query, (named,))]
     if len(parts) == 1 or (has_inline_data(query) and whole and whole[0].confidence >= SURE):
         return _one_need(query, whole)
+    if whole and whole[0].confidence >= FORMAL and _covers(whole[0], query):
+        return [Need(query, whole)]
     needs = _needs_of(parts, specs)
     served = [need for need in needs if need.options]
     if not served:

@@ -42,11 +42,15 @@ def _line(cells: Sequence[Any]) -> str:
 
 
 def cell_text(value: Any) -> str:
-    """A value inside a Markdown table, at most 80 characters; numbers to 12 significant digits."""
+    """A value inside a Markdown table, at most 80 characters; numbers to 12 significant digits.
+
+    A sum of a million decimals is off in its last digits: what lies that near to a shorter number is shown as it.
+    """
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:.12g}"
+        short = float(f"{value:.10g}")
+        return f"{short:.12g}" if abs(value - short) <= 4e-12 * abs(value) else f"{value:.12g}"
     text = re.sub(r"\s+", " ", str(value)).replace("|", "\\|")
     return text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
 

@@ -50,6 +50,8 @@ def test_an_uploaded_table_is_asked_in_sql_and_in_words_and_goes_with_its_docume
     assert joined["data"]["rows"] == [["Germany", 20.0]]
     told = ask(client, "SELECT max(amount) FROM sales")
     assert "20" in told["content"] and [step["name"] for step in told["hearth"]["steps"]] == ["sql_query"]
+    grouped = ask(client, "SELECT city, count(*), sum(amount) FROM sales GROUP BY city ORDER BY 2 DESC, 1")
+    assert [step["name"] for step in grouped["hearth"]["steps"]] == ["sql_query"] and "count(*)" in grouped["content"]
     counted = ask(client, "How many rows of sales are in Paris?")
     assert "2" in counted["content"] and "sql_query" in {step["name"] for step in counted["hearth"]["steps"]}
     assert client.delete(f"/api/files/documents/{document['file_id']}").status_code == 204

@@ -7,8 +7,9 @@ import pytest
 from backend.models.errors import NotFound
 from backend.models.run import Owner
 from backend.models.tables import TableColumn, UserTable
+from backend.storage import json_files
 from backend.storage.stores import Stores
-from tests.storage.samples import ALICE, ALICE_ELSEWHERE, BOB
+from tests.storage.samples import ALICE, ALICE_ELSEWHERE, BOB, settings_for
 
 TABLE = UserTable("sales", "t1", (TableColumn("a", "integer"), TableColumn("Größe", "real")), 3)
 
@@ -88,6 +89,20 @@ async def test_fs_2_files_are_private_and_nothing_else_is_left(engine: Stores, d
     assert sorted(path.name for path in folder.iterdir()) == [".lock", "file-1.json", "file-1.sqlite"]
     assert folder.stat().st_mode & 0o077 == 0
     assert all(path.stat().st_mode & 0o077 == 0 for path in folder.iterdir())
+
+
+async def test_an_import_that_goes_on_outlives_the_start_of_another_server_and_a_dead_one_does_not(
+    engine: Stores, data_dir: Path
+) -> None:
+    places = await engine.tables.places(ALICE)
+    places.database.write_bytes(b"half")
+    dead = places.database.with_name(".0123456789abcdef.sqlite.making")
+    dead.write_bytes(b"half")
+    other = json_files.create(settings_for(data_dir))
+    assert places.database.exists() and not dead.exists()
+    await engine.tables.discard(places)
+    assert not places.database.exists()
+    await other.aclose()
 
 
 async def test_a_damaged_description_is_set_aside_and_the_rest_stays(engine: Stores, data_dir: Path) -> None:

@@ -22,7 +22,7 @@ from backend.storage.json_files.paths import Area
 from backend.storage.json_files.preferences import JsonPreferenceStore
 from backend.storage.json_files.runs import JsonRunStore
 from backend.storage.json_files.sessions import JsonSessionStore
-from backend.storage.json_files.tables import JsonTableStore
+from backend.storage.json_files.tables import JsonTableStore, clear_imports
 from backend.storage.json_files.users import JsonUserStore
 from backend.storage.stores import Stores
 
@@ -61,6 +61,8 @@ def create(settings: Settings) -> Stores:
         _clear_up([roots["users"], roots["sessions"]], list(areas.values()), damages)
         for _, folder in areas["uploads"].owners():
             _clear_uploads(folder, damages)
+        for _, folder in areas["tables"].owners():
+            clear_imports(folder)
     except OSError as error:
         raise SettingsError(
             f"DATA_DIR={settings.data_dir} cannot be used: {error.strerror}."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -16,9 +15,9 @@ from backend.storage.json_files.append_log import decode_json, encode_json
 from backend.storage.json_files.atomic import (
     TEMP_SUFFIX,
     Unreadable,
-    ensure_folder,
     files_in,
     open_regular,
+    open_temporary,
     read_file,
     remove_quietly,
     sync_folder,
@@ -31,6 +30,8 @@ from backend.storage.json_files.paths import Area, missing
 from backend.storage.table_store import TablePlaces
 
 ABOUT, DATABASE, COLUMNAR = ".json", ".sqlite", ".duckdb"
+MAKING = ".making"
+"""Suffix of files that an import writes; beside them lies a marker, locked as long as the import goes on."""
 VERSION = 1
 
 
@@ -42,13 +43,15 @@ class JsonTableStore:
         self._disk = disk
         self._damages = damages
         self._locks = KeyedLocks()
+        self._markers: dict[Path, tuple[int, Path]] = {}
 
     async def places(self, owner: Owner) -> TablePlaces:
         folder = self._area.folder(owner)
-        await self._disk.run(ensure_folder, folder)
-        name = secrets.token_hex(8)
-        paths = (folder / f".{name}{kind}{TEMP_SUFFIX}" for kind in (DATABASE, COLUMNAR, ".spool"))
-        return TablePlaces(*paths)
+        handle, marker = await self._disk.run(open_temporary, folder)
+        name = marker.name.removesuffix(TEMP_SUFFIX)
+        places = TablePlaces(*(folder / f"{name}{kind}{MAKING}" for kind in (DATABASE, COLUMNAR, ".spool")))
+        self._markers[places.database] = handle, marker
+        return places
 
     async def keep(
         self,
@@ -92,7 +95,12 @@ class JsonTableStore:
             await self._disk.run(take)
 
     async def discard(self, places: TablePlaces) -> None:
+        marker = self._markers.pop(places.database, None)
+
         def remove() -> None:
+            if marker is not None:
+                os.close(marker[0])
+                remove_quietly(marker[1])
             for path in (places.database, places.columnar, places.spool):
                 remove_quietly(path)
                 # What either engine may have left beside its file when it was killed.
@@ -196,6 +204,13 @@ def _settle(source: Path, target: Path) -> None:
         os.close(handle)
     source.rename(target)
     sync_folder(target.parent)
+
+
+def clear_imports(folder: Path) -> None:
+    """Remove what imports left whose process is gone: their markers have been swept away before."""
+    for path in folder.glob(f".*{MAKING}*"):
+        if not (folder / f".{path.name.split('.')[1]}{TEMP_SUFFIX}").exists():
+            remove_quietly(path)
 
 
 def _remove(folder: Path, file_id: str) -> None:
