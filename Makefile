@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 # Not compiling at install time makes a first start twice as fast; what is used is compiled when it is used.
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --no-compile
 
-.PHONY: run page test test-fast test-embedder test-chroma check fix bench clean
+NODE_CLIENTS := tests/clients/node/node_modules
+
+.PHONY: run page test test-fast test-embedder test-chroma test-clients run-clients clients-table fuzz check fix bench clean
 
 run: $(VENV)/.installed
 	@$(BIN)/python run_backend.py
@@ -26,6 +28,21 @@ test-embedder: $(VENV)-embedder/.installed
 test-chroma: $(VENV)-chroma/.installed
 	$(VENV)-chroma/bin/python -m pytest tests/vector_store
 
+# Other people's clients against this server, each in an environment of its own; docs/clients.md says what came of it.
+test-clients: run-clients
+	$(BIN)/python -m scripts.compat_table --check
+
+# The same, and writes the table anew.
+clients-table: run-clients
+	$(BIN)/python -m scripts.compat_table
+
+run-clients: $(VENV)/.installed-test $(VENV)-clients-2/.installed $(VENV)-clients-3/.installed $(NODE_CLIENTS)/.installed
+	$(BIN)/python -m tests.clients.run
+
+# Spoilt bodies and requests made from the OpenAPI document, so many for every route; hours with a few hundred.
+fuzz: $(VENV)/.installed-test
+	HEARTH_FUZZ_EXAMPLES=$${HEARTH_FUZZ_EXAMPLES:-50} $(BIN)/python -m pytest tests/fuzz -q
+
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -41,7 +58,7 @@ bench: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks.streaming
 
 clean:
-	rm -rf $(VENV) $(VENV)-embedder $(VENV)-chroma .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-embedder $(VENV)-chroma $(VENV)-clients-? $(NODE_CLIENTS) .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Hearth needs Python 3.11 or newer; this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -69,4 +86,13 @@ $(VENV)-embedder/.installed: requirements-test.txt
 $(VENV)-chroma/.installed: requirements-test.txt
 	$(PYTHON) -m venv $(VENV)-chroma
 	$(VENV)-chroma/bin/pip install -qq --no-compile -r requirements-test.txt chromadb
+	@touch $@
+
+$(VENV)-clients-%/.installed: tests/clients/requirements-openai%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install -qq --no-compile --no-deps -r $<
+	@touch $@
+
+$(NODE_CLIENTS)/.installed: tests/clients/node/package-lock.json
+	cd tests/clients/node && npm ci --no-audit --no-fund --silent
 	@touch $@

@@ -21,13 +21,20 @@ from backend.loaders.port import Loader
 from backend.models.errors import SettingsError
 from backend.storage.stores import Stores
 from backend.tasks.answering import Answering
+from backend.tasks.attachments import Attachments
+from backend.tasks.collection_index import CollectionIndexer
+from backend.tasks.collections import Collections
 from backend.tasks.embedding_task import EmbeddingTask
+from backend.tasks.housekeeping import Housekeeping
 from backend.tasks.ingest_task import IngestTask
 from backend.tasks.live_runs import LiveRuns
 from backend.tasks.model_catalog import ModelCatalog
+from backend.tasks.partial_uploads import PartialUploads
+from backend.tasks.responses import Responses
 from backend.tasks.runs import Runs
 from backend.tasks.sign_in import SignIn
 from backend.tasks.table_import import TableImport
+from backend.tools.collection_search import CollectionSearch
 from backend.tools.port import ToolServices
 from backend.vector_store.port import VectorStore
 from backend.workers.port import Worker
@@ -61,19 +68,29 @@ class Services:
     ingest: IngestTask
     embedding: EmbeddingTask
     sign_in: SignIn
+    responses: Responses
+    collections: Collections
+    uploads: PartialUploads
+    housekeeping: Housekeeping
 
     async def start(self) -> None:
         """Take up what an earlier process left half done."""
         await self.ingest.resume()
+        await self.collections.resume()
+        self.housekeeping.start()
         self.sandbox.prepare(partial(self.registry.withdraw, SANDBOX_TOOL))
 
     async def aclose(self) -> None:
         """Stop background work, then close what holds connections, processes and files."""
+        await self.responses.aclose()
+        await self.housekeeping.aclose()
+        await self.collections.aclose()
         await self.ingest.aclose()
         await self.router.aclose()
         await self.registry.aclose()
         for provider in self.providers.values():
             await provider.aclose()
+        await self.embedding.aclose()
         await self.embedder.aclose()
         await self.vectors.aclose()
         await self.worker.aclose()
@@ -103,14 +120,37 @@ def build(settings: Settings) -> Services:
             f"LLM_PROVIDER={settings.llm_provider!r} is not allowed: use auto or one of {', '.join(providers)}."
         )
     tool_services = ToolServices(
-        settings, worker, embedder, vectors, stores.documents, stores.artifacts, stores.tables, stores.users, sandbox
+        settings,
+        worker,
+        embedder,
+        vectors,
+        stores.documents,
+        stores.artifacts,
+        stores.tables,
+        stores.users,
+        sandbox,
+        stores.collections,
     )
     registry = ToolRegistry.discover(tool_services)
     agents = discover_agents()
-    catalog = ModelCatalog(providers, settings.llm_provider, settings.ollama_model)
+    catalog = ModelCatalog(providers, settings.llm_provider, settings.ollama_model, embedder.name)
     ways = {name: agent.when_to_use for name, agent in agents.items()}
     router = Router(embedder, ways, asks_model=settings.router_asks_model)
     live = LiveRuns()
+    loaders = discover_loaders()
+    ingest = IngestTask(
+        settings,
+        stores.documents,
+        vectors,
+        embedder,
+        worker,
+        loaders,
+        TableImport(settings, stores.tables, worker),
+    )
+    collections = create_collections(stores, vectors, embedder, ingest)
+    uploads = PartialUploads(settings, stores.uploads, ingest)
+    attachments = Attachments(settings, stores.documents, vectors, embedder, worker, loaders, ingest.events)
+    answering = Answering(settings, stores, catalog, router, registry, agents, live, attachments)
     return Services(
         settings=settings,
         stores=stores,
@@ -123,20 +163,25 @@ def build(settings: Settings) -> Services:
         registry=registry,
         agents=agents,
         router=router,
-        answering=Answering(settings, stores, catalog, router, registry, agents, live),
+        answering=answering,
         runs=Runs(stores, live),
-        ingest=IngestTask(
-            settings,
-            stores.documents,
-            vectors,
-            embedder,
-            worker,
-            discover_loaders(),
-            TableImport(settings, stores.tables, worker),
-        ),
-        embedding=EmbeddingTask(embedder),
+        ingest=ingest,
+        embedding=EmbeddingTask(embedder, catalog, partial(create_named_embedder, settings)),
         sign_in=SignIn(stores, signing_key(settings), settings.jwt_expiration_hours),
+        responses=Responses(stores, answering),
+        collections=collections,
+        uploads=uploads,
+        housekeeping=Housekeeping([ingest.sweep, collections.sweep, uploads.sweep]),
     )
+
+
+def create_collections(stores: Stores, vectors: VectorStore, embedder: Embedder, ingest: IngestTask) -> Collections:
+    """Joined with the ingestion, so that a document that is deleted leaves its collections too."""
+    finder = CollectionSearch(stores.collections, stores.documents, vectors, embedder)
+    indexer = CollectionIndexer(stores.collections, stores.documents, vectors, embedder, ingest)
+    collections = Collections(stores.collections, stores.documents, vectors, finder, indexer)
+    ingest.when_deleted.append(collections.forget)
+    return collections
 
 
 def create_embedder(settings: Settings) -> Embedder:
@@ -145,6 +190,12 @@ def create_embedder(settings: Settings) -> Embedder:
     if not separator:
         adapter, name = DEFAULT_EMBEDDER, settings.embedding_model
     embedder: Embedder = _module("embeddings", adapter.replace("-", "_")).create(settings, name)
+    return embedder
+
+
+def create_named_embedder(settings: Settings, provider: str, model: str) -> Embedder:
+    """One model of a provider, by the adapter of backend/embeddings that has the provider's name."""
+    embedder: Embedder = _module("embeddings", provider).create(settings, model)
     return embedder
 
 

@@ -65,8 +65,10 @@ export class Api {
     return response.json();
   }
 
+  /** Those that can answer: the list also names models that only make embeddings. */
   async models() {
-    return (await this.#json("GET", "/v1/models")).data ?? [];
+    const models = (await this.#json("GET", "/v1/models")).data ?? [];
+    return models.filter((model) => model.hearth?.kind !== "embedding");
   }
 
   /** Starts an answer: `{sessionId, runId, chunks}`; `chunks` throws StreamError when it breaks off. */

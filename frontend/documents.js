@@ -197,6 +197,7 @@ export class Documents {
         { class: "document-text" },
         name,
         failed ? h("span", { class: "document-error" }, item.error ?? "It could not be read.") : h("span", { class: "document-meta" }, meta),
+        item.note && !failed && !busy ? h("span", { class: "document-note" }, item.note) : null,
         busy ? h("progress", { ...progress, "aria-label": `Reading ${item.filename}` }) : null,
       ),
       iconButton("trash", `Delete ${item.filename}`, () => this.#delete(item)),

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import httpx
+
+from backend.config.settings import load_settings
+from backend.storage import json_files
+from backend.tasks.sign_in import SignIn
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 30.0
@@ -114,14 +120,20 @@ class HearthServer:
         )
 
     def add_user(self, name: str, *, admin: bool = False) -> str:
-        """A user with a key; returns the key."""
-        added = self.run(
-            "users", "add", name, *(["--admin"] if admin else []), "--password-stdin", stdin=PASSWORD + "\n"
-        )
-        assert added.returncode == 0, added.stderr
-        made = self.run("keys", "create", "--user", name)
-        assert made.returncode == 0, made.stderr
-        return made.stdout.strip()
+        """A user with a key; returns the key. Made beside the server as the commands do it, without their start."""
+
+        async def make() -> str:
+            stores = json_files.create(load_settings(data_dir=self.folder / "data", _env_file=None))
+            try:
+                sign_in = SignIn(stores, b"of no use here", 1)
+                user = await sign_in.create_user(name, PASSWORD, "admin" if admin else "user")
+                return (await sign_in.create_key(user.owner, "tests"))[1]
+            finally:
+                await stores.aclose()
+
+        # In a thread: the test may be inside a loop of its own.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(lambda: asyncio.run(make())).result()
 
     def client(self, key: str | None = None, **kwargs: Any) -> httpx.Client:
         """A plain HTTP client, signed in with the first key unless another (or "") is given."""

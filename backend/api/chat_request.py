@@ -2,50 +2,44 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import orjson
-
+from backend.api.chat_messages import attachments_of, messages_of
 from backend.core.json_form import check_schema
+from backend.core.schema_shape import check_parameters
 from backend.llm.port import ResponseFormat, Sampling, ToolChoice
 from backend.models.errors import InvalidRequest, UnsupportedParameter
-from backend.models.messages import Image, Message, Role, ToolCall
-from backend.models.schemas import ChatCompletionRequest, MessageIn, ResponseFormatIn, ToolIn
+from backend.models.schemas import ChatCompletionRequest, FunctionIn, ResponseFormatIn, ToolIn
 from backend.models.tools import ToolSpec
 from backend.tasks.answering import Question
 
-ROLES: dict[str, Role] = {
-    "developer": "system",
-    "system": "system",
-    "user": "user",
-    "assistant": "assistant",
-    "tool": "tool",
-    "function": "tool",
-}
-IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif")
+MAX_CHOICES = 8
+"""Answers to one request; each is a run of its own at the model's server."""
+MAX_METADATA_PAIRS = 16
+MAX_METADATA_KEY = 64
+MAX_METADATA_VALUE = 512
 
 
 def question_of(body: ChatCompletionRequest) -> Question:
     """Raises InvalidRequest or UnsupportedParameter naming the field."""
     _refuse_unsupported(body)
-    tools = tuple(_tool(tool, index) for index, tool in enumerate(body.tools or ()))
+    checked_metadata(body.metadata)
+    tools = _tools(body)
+    tools, choice = _tool_choice(body, tools)
     return Question(
         model=body.model,
         messages=messages_of(body.messages),
         agent=body.agent,
         tools=tools,
-        tool_choice=_tool_choice(body.tool_choice, tools),
-        parallel_tool_calls=body.parallel_tool_calls is not False,
+        tool_choice=choice,
+        parallel_tool_calls=body.parallel_tool_calls is not False and body.functions is None,
         response_format=_response_format(body.response_format),
         sampling=Sampling(
             temperature=body.temperature,
             top_p=body.top_p,
             max_tokens=body.max_completion_tokens or body.max_tokens,
-            stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
+            stop=tuple(each for each in ([body.stop] if isinstance(body.stop, str) else body.stop or ()) if each),
             seed=body.seed,
             presence_penalty=body.presence_penalty,
             frequency_penalty=body.frequency_penalty,
@@ -58,6 +52,10 @@ def question_of(body: ChatCompletionRequest) -> Question:
         disabled_tools=frozenset(body.disabled_tools or ()),
         confirmed_tools=frozenset(body.confirmed_tools or ()),
         streamed=body.stream is True,
+        n=body.n or 1,
+        logprobs=(body.top_logprobs or 0) if body.logprobs else None,
+        attachments=attachments_of(body.messages),
+        web_search=body.web_search_options is not None,
     )
 
 
@@ -71,125 +69,138 @@ def _budget(body: ChatCompletionRequest) -> dict[str, float | None]:
 
 def _refuse_unsupported(body: ChatCompletionRequest) -> None:
     """Refuse only what would change the answer's meaning silently."""
-    if body.n is not None and body.n > 1:
-        raise UnsupportedParameter("n must be 1: ask several times for several answers.", param="n")
-    if body.logprobs or body.top_logprobs:
-        raise UnsupportedParameter("logprobs are not available here: leave them out.", param="logprobs")
-    if body.functions or body.function_call:
-        raise UnsupportedParameter("functions is no longer supported: use tools and tool_choice.", param="functions")
+    if body.n is not None and body.n > MAX_CHOICES:
+        raise UnsupportedParameter(f"n must be at most {MAX_CHOICES}: ask several times for more answers.", param="n")
+    if body.top_logprobs and not body.logprobs:
+        raise InvalidRequest("top_logprobs needs logprobs: true.", param="top_logprobs", code="invalid_value")
+    if body.logprobs and body.response_format is not None and body.response_format.type != "text":
+        raise UnsupportedParameter(
+            "An answer held to a response_format has no logprobs: leave out the one or the other.", param="logprobs"
+        )
+    if body.functions and body.tools:
+        raise InvalidRequest(
+            "functions is the older form of tools: send only one of them.", param="functions", code="invalid_value"
+        )
     if body.logit_bias:
         raise UnsupportedParameter("logit_bias is not available here: leave it out.", param="logit_bias")
+    if body.modalities and "text" not in body.modalities:
+        raise UnsupportedParameter("Only text can be answered here: ask for it in modalities.", param="modalities")
     if body.modalities and "audio" in body.modalities:
         raise UnsupportedParameter("Audio output is not available here: ask for text only.", param="modalities")
 
 
-def messages_of(messages: Sequence[MessageIn]) -> tuple[Message, ...]:
-    """The messages in the house's vocabulary. Raises InvalidRequest."""
-    checked = tuple(_message(message, index) for index, message in enumerate(messages))
-    if any(message.role == "user" for message in checked):
-        return checked
-    # Templates of many models refuse a conversation without a user turn; instructions alone are then the request.
-    last = max((n for n, message in enumerate(checked) if message.role == "system"), default=None)
-    if last is None:
-        raise InvalidRequest("messages must hold at least one user message.", param="messages", code="invalid_value")
-    return (*checked[:last], replace(checked[last], role="user"), *checked[last + 1 :])
-
-
-def _message(message: MessageIn, index: int) -> Message:
-    role = ROLES[message.role]
-    where = f"messages.{index}"
-    text, images = _content(message.content, role, where)
-    calls = tuple(
-        ToolCall(call.id or f"call_{index}_{n}", call.function.name, _arguments(call.function.arguments))
-        for n, call in enumerate(message.tool_calls or ())
-    )
-    if calls and role != "assistant":
-        raise InvalidRequest("Only assistant messages carry tool_calls.", param=f"{where}.tool_calls")
-    if message.role == "tool" and not message.tool_call_id:
+def checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, str]:
+    """The pairs of a `metadata` field. Raises InvalidRequest naming the pair."""
+    if metadata is None:
+        return {}
+    if len(metadata) > MAX_METADATA_PAIRS:
         raise InvalidRequest(
-            "A tool message needs the tool_call_id it answers.", param=f"{where}.tool_call_id", code="invalid_value"
+            f"metadata holds at most {MAX_METADATA_PAIRS} pairs.", param="metadata", code="invalid_value"
         )
-    if message.content is None and role not in ("assistant",):
-        raise InvalidRequest("content is missing.", param=f"{where}.content", code="invalid_value")
-    return Message(role, text, images, calls, message.tool_call_id, message.name, message.reasoning_content or "")
-
-
-def _arguments(arguments: str | dict[str, Any]) -> str:
-    return arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
-
-
-def _content(content: str | list[dict[str, Any]] | None, role: Role, where: str) -> tuple[str, tuple[Image, ...]]:
-    if content is None:
-        return "", ()
-    if isinstance(content, str):
-        return content, ()
-    texts: list[str] = []
-    images: list[Image] = []
-    for n, part in enumerate(content):
-        kind, at = part.get("type"), f"{where}.content.{n}"
-        if kind in ("text", "input_text", "output_text", "refusal"):
-            text = part.get("text", part.get("refusal"))
-            if not isinstance(text, str):
-                raise InvalidRequest("text must be a string.", param=f"{at}.text", code="invalid_value")
-            texts.append(text)
-        elif kind == "image_url" and role == "user":
-            images.append(_image(part.get("image_url"), at))
-        else:
+    for key, value in metadata.items():
+        if len(key) > MAX_METADATA_KEY:
             raise InvalidRequest(
-                f"Content parts of type {str(kind)[:40]!r} are not supported in a {role} message.",
-                param=f"{at}.type",
-                code="unsupported_content",
+                f"A key of metadata has at most {MAX_METADATA_KEY} characters.", param="metadata", code="invalid_value"
             )
-    return "\n".join(texts), tuple(images)
+        if not isinstance(value, str) or len(value) > MAX_METADATA_VALUE:
+            raise InvalidRequest(
+                f"A value of metadata is a string of at most {MAX_METADATA_VALUE} characters.",
+                param=f"metadata.{key}",
+                code="invalid_value",
+            )
+    return dict(metadata)
 
 
-def _image(value: Any, at: str) -> Image:
-    """A picture sent in the message itself. Addresses are never fetched and paths never opened."""
-    url = value.get("url") if isinstance(value, dict) else value
-    if not isinstance(url, str) or not url.startswith("data:"):
-        raise InvalidRequest(
-            "Send pictures as data: URLs (base64); addresses are not fetched.", param=f"{at}.image_url"
-        )
-    head, _, encoded = url[5:].partition(",")
-    media_type, *options = head.lower().split(";")
-    if media_type not in IMAGE_TYPES or "base64" not in options:
-        raise InvalidRequest("Pictures must be base64 PNG, JPEG, WebP or GIF.", param=f"{at}.image_url")
-    try:
-        return Image(media_type, base64.b64decode(encoded, validate=True))
-    except (binascii.Error, ValueError):
-        raise InvalidRequest("The picture is not valid base64.", param=f"{at}.image_url") from None
+# ---- tools ----------------------------------------------------------------------------------------
 
 
-def _tool(tool: ToolIn, index: int) -> ToolSpec:
+def _tools(body: ChatCompletionRequest) -> tuple[ToolSpec, ...]:
+    """The caller's tools; `functions` are the older way to give them."""
+    if body.functions:
+        given = [(function, f"functions.{index}") for index, function in enumerate(body.functions)]
+    else:
+        given = [(_function(tool, index), f"tools.{index}.function") for index, tool in enumerate(body.tools or ())]
+    specs: dict[str, ToolSpec] = {}
+    for function, where in given:
+        if function.name in specs:
+            raise InvalidRequest(
+                f"Two tools are named {function.name!r}: rename one.", param=f"{where}.name", code="invalid_value"
+            )
+        specs[function.name] = _spec(function, where)
+    return tuple(specs.values())
+
+
+def _function(tool: ToolIn, index: int) -> FunctionIn:
     if tool.type != "function" or tool.function is None:
         raise UnsupportedParameter(
             "Only tools of type function are supported in chat completions.", param=f"tools.{index}.type"
         )
-    schema = tool.function.parameters or {"type": "object", "properties": {}}
-    strict = tool.function.strict is True
+    return tool.function
+
+
+def _spec(function: FunctionIn, where: str) -> ToolSpec:
+    schema = function.parameters or {"type": "object", "properties": {}}
+    strict = function.strict is True
     if strict:
-        check_schema(schema, f"tools.{index}.function.parameters")
-    return ToolSpec(tool.function.name, tool.function.description or "", schema, strict=strict)
+        check_schema(schema, f"{where}.parameters")
+    else:
+        check_parameters(schema, f"{where}.parameters")
+    return ToolSpec(function.name, function.description or "", schema, strict=strict)
 
 
-def _tool_choice(choice: str | dict[str, Any] | None, tools: Sequence[ToolSpec]) -> ToolChoice:
-    if choice is None:
-        return "auto"
+def _tool_choice(body: ChatCompletionRequest, tools: tuple[ToolSpec, ...]) -> tuple[tuple[ToolSpec, ...], ToolChoice]:
+    """The tools that may be called, and how they are chosen among."""
+    param, choice = "tool_choice", body.tool_choice
+    if body.functions:
+        param, choice = "function_call", _as_tool_choice(body.function_call)
+    if choice is None or (choice in ("auto", "none") and not tools):
+        return tools, "auto"
+    if not tools:
+        raise InvalidRequest(f"{param} needs tools: send them, or leave it out.", param=param, code="invalid_value")
     if isinstance(choice, dict):
-        function = choice.get("function")
-        name = function.get("name") if isinstance(function, dict) else None
-        if choice.get("type") != "function" or not isinstance(name, str):
-            raise InvalidRequest("tool_choice must name a function.", param="tool_choice", code="invalid_value")
-        if name not in {tool.name for tool in tools}:
-            raise InvalidRequest(f"tool_choice names {name[:64]!r}, which is not among tools.", param="tool_choice")
-        return name
+        if choice.get("type") == "allowed_tools":
+            return _allowed(choice, tools)
+        return tools, _named(choice, tools, param)
     if choice not in ("auto", "none", "required"):
+        raise InvalidRequest(f"{param} must be none, auto, required or a function.", param=param, code="invalid_value")
+    return tools, choice
+
+
+def _as_tool_choice(call: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
+    """The newer form of `function_call`: none, auto, or {"name": …}."""
+    if isinstance(call, dict):
+        return {"type": "function", "function": call}
+    return "unknown" if call == "required" else call
+
+
+def _named(choice: Mapping[str, Any], tools: Sequence[ToolSpec], param: str) -> str:
+    function = choice.get("function")
+    name = function.get("name") if isinstance(function, dict) else None
+    if choice.get("type") != "function" or not isinstance(name, str):
+        raise InvalidRequest(f"{param} must name a function.", param=param, code="invalid_value")
+    if name not in {tool.name for tool in tools}:
         raise InvalidRequest(
-            "tool_choice must be none, auto, required or a function.", param="tool_choice", code="invalid_value"
+            f"{param} names {name[:64]!r}, which is not among tools.", param=param, code="invalid_value"
         )
-    if not tools and choice == "required":
-        raise InvalidRequest("tool_choice needs tools.", param="tool_choice", code="invalid_value")
-    return choice
+    return name
+
+
+def _allowed(choice: Mapping[str, Any], tools: Sequence[ToolSpec]) -> tuple[tuple[ToolSpec, ...], ToolChoice]:
+    """`allowed_tools`: some of the tools, of which a call may or must be made. The model sees no others."""
+    given = choice.get("allowed_tools")
+    given = given if isinstance(given, dict) else choice
+    mode, listed = given.get("mode", "auto"), given.get("tools")
+    if mode not in ("auto", "required") or not isinstance(listed, list) or not listed:
+        raise InvalidRequest(
+            "tool_choice.allowed_tools needs mode (auto or required) and tools.",
+            param="tool_choice.allowed_tools",
+            code="invalid_value",
+        )
+    names = {_named(each if isinstance(each, dict) else {}, tools, "tool_choice.allowed_tools") for each in listed}
+    return tuple(tool for tool in tools if tool.name in names), mode
+
+
+# ---- the form of the answer -----------------------------------------------------------------------
 
 
 def _response_format(wanted: ResponseFormatIn | None) -> ResponseFormat | None:
@@ -200,7 +211,9 @@ def _response_format(wanted: ResponseFormatIn | None) -> ResponseFormat | None:
     kind: Literal["json_schema"] = "json_schema"
     if wanted.json_schema is None or wanted.json_schema.schema_ is None:
         raise InvalidRequest(
-            "response_format.json_schema.schema is missing.", param="response_format.json_schema.schema"
+            "response_format.json_schema.schema is missing.",
+            param="response_format.json_schema.schema",
+            code="invalid_value",
         )
     given = wanted.json_schema
     check_schema(wanted.json_schema.schema_)

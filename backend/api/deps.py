@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Annotated, Any, TypeVar
 
 import orjson
 from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 
+from backend.api.admission import visit_of
 from backend.api.errors import invalid
 from backend.bootstrap import Services
 from backend.core.toolbox import inlined
@@ -18,6 +20,9 @@ from backend.tasks.sign_in import Identity
 
 Body = TypeVar("Body", bound=BaseModel)
 MAX_JSON_DEPTH = 64
+MAX_PAGE = 1_000_000
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def services_of(request: Request) -> Services:
@@ -35,7 +40,9 @@ async def identity_of(request: Request) -> Identity:
         credential = request.headers.get("x-api-key", "")
     if not credential.strip():
         raise NotSignedIn("Sign in first: send `Authorization: Bearer` with an API key or an access token.")
-    return await services_of(request).sign_in.identify(credential.strip())
+    identity = await services_of(request).sign_in.identify(credential.strip())
+    visit_of(request).owner = identity.owner
+    return identity
 
 
 CurrentIdentity = Annotated[Identity, Depends(identity_of)]
@@ -48,6 +55,19 @@ async def owner_of(identity: CurrentIdentity) -> Owner:
 CurrentOwner = Annotated[Owner, Depends(owner_of)]
 
 
+async def admitted(request: Request, owner: CurrentOwner) -> Owner:
+    """The owner, with a place among the running requests until the answer has ended.
+
+    Raises TooManyRequests, Overloaded.
+    """
+    await visit_of(request).admit(request.app.state.admission, owner)
+    return owner
+
+
+AdmittedOwner = Annotated[Owner, Depends(admitted)]
+"""For routes whose work is long."""
+
+
 async def admin_of(identity: CurrentIdentity) -> Identity:
     if identity.user.role != "admin":
         raise NotAllowed("Only an administrator may do this.")
@@ -57,17 +77,17 @@ async def admin_of(identity: CurrentIdentity) -> Identity:
 CurrentAdmin = Annotated[Identity, Depends(admin_of)]
 
 
-async def read_json(request: Request, model: type[Body]) -> Body:
-    """The body, read under the size limit and checked. Raises TooLarge, InvalidRequest.
+async def read_json(request: Request, model: type[Body], times: int = 1) -> Body:
+    """The body, read under the size limit (`times` MAX_BODY_KB) and checked. Raises TooLarge, InvalidRequest.
 
     Handlers call this themselves, so that authentication comes before a single byte of the body is parsed.
     """
-    return checked(await read_value(request), model)
+    return checked(await read_value(request, times), model)
 
 
-async def read_value(request: Request) -> Any:
+async def read_value(request: Request, times: int = 1) -> Any:
     """The body as JSON. Raises TooLarge, InvalidRequest."""
-    raw = await read_body(request, services_of(request).settings.max_body_kb * 1024)
+    raw = await read_body(request, services_of(request).settings.max_body_kb * 1024 * times)
     _check_depth(raw)
     try:
         return orjson.loads(raw)
@@ -77,7 +97,7 @@ async def read_value(request: Request) -> Any:
 
 def json_body(model: type[BaseModel]) -> dict[str, Any]:
     """The OpenAPI description of a body that the handler reads itself; definitions stand where they are used."""
-    schema = inlined(model.model_json_schema())
+    schema = {**inlined(model.model_json_schema()), "title": model.__name__}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
@@ -106,25 +126,16 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 
 def _check_depth(raw: bytes) -> None:
-    """Refuse absurd nesting before a parser recurses into it; brackets in strings may only over-count mildly."""
+    """Refuse absurd nesting before a parser recurses into it."""
     if raw.count(b"[") + raw.count(b"{") <= MAX_JSON_DEPTH:
         return
     depth = deepest = 0
-    in_string = escaped = False
-    for byte in raw:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif byte == 0x5C:
-                escaped = True
-            elif byte == 0x22:
-                in_string = False
-        elif byte == 0x22:
-            in_string = True
-        elif byte in b"[{":
+    # By the regular expression engine, as a loop over megabytes would hold up everybody.
+    for bracket in _STRINGS.sub(b"", raw).translate(None, delete=_NO_BRACKETS):
+        if bracket in b"[{":
             depth += 1
             deepest = max(deepest, depth)
-        elif byte in b"]}":
+        else:
             depth -= 1
     if deepest > MAX_JSON_DEPTH:
         raise InvalidRequest(f"The request body nests deeper than {MAX_JSON_DEPTH} levels.", code="invalid_json")
@@ -155,6 +166,8 @@ def base_url_of(request: Request) -> str:
 
 def page_of(page: int, limit: int, most: int = 200) -> tuple[int, int]:
     """Paging arguments, checked. Raises InvalidRequest."""
-    if page < 1 or not 1 <= limit <= most:
-        raise InvalidRequest(f"page must be at least 1 and limit between 1 and {most}.", param="limit")
+    if not 1 <= page <= MAX_PAGE:
+        raise InvalidRequest(f"page must be between 1 and {MAX_PAGE}.", param="page", code="invalid_value")
+    if not 1 <= limit <= most:
+        raise InvalidRequest(f"limit must be between 1 and {most}.", param="limit", code="invalid_value")
     return page, limit

@@ -23,6 +23,8 @@ PING_SECONDS = 12.0
 COMMIT_SECONDS = 10.0
 """How long a failure of the model may still become an HTTP status; after that the status is 200 for good."""
 SLOW_READER_SECONDS = 60.0
+"""How long a reader may take none of what was sent before it is dropped."""
+STOPPING_MESSAGE = "The server is stopping, and this answer with it: send the request again."
 
 T = TypeVar("T")
 
@@ -55,10 +57,17 @@ class EventStream(Response):
         self.encoder = encoder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await unless_gone(receive, self._write(scope, receive, send))
-
-    async def _write(self, scope: Scope, receive: Receive, send: Send) -> None:
         line = _Line(send, self.status_code, self.raw_headers, self.encoder)
+        try:
+            await unless_gone(receive, self._write(line, scope, receive, send), line.stuck)
+        except asyncio.CancelledError:
+            # Not the client but the server ends: its patience with open streams is over.
+            await line.farewell(envelope(STOPPING_MESSAGE, "server_error", None, "stopping"))
+            raise
+        finally:
+            line.close()
+
+    async def _write(self, line: _Line, scope: Scope, receive: Receive, send: Send) -> None:
         async with aclosing(self.events) as events:
             try:
                 async for event in events:
@@ -136,6 +145,9 @@ class _Line:
         self._last = self._loop.time()
         self._warm: asyncio.Task[None] | None = self._loop.create_task(self._keep_warm())
         self._starting = asyncio.Lock()
+        self._sending = False
+        self.stuck: asyncio.Future[None] = self._loop.create_future()
+        """Done when the reader has taken nothing for SLOW_READER_SECONDS."""
         self.open = False
 
     def hold(self, event: Event) -> None:
@@ -154,11 +166,19 @@ class _Line:
 
     async def write(self, frame: bytes) -> None:
         self._last = self._loop.time()
+        self._sending = True
         await self._send({"type": "http.response.body", "body": frame, "more_body": True})
+        self._sending = False
 
     async def end(self) -> None:
         if self.open:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def farewell(self, error: dict[str, Any]) -> None:
+        """Tell a reader that listens why the answer ends here."""
+        if self.open and not self._sending:
+            await self.write(self._encoder.failed(error))
+            await self.end()
 
     def close(self) -> None:
         """Stop the pings."""
@@ -171,18 +191,28 @@ class _Line:
         await self.start()
         while True:
             quiet = self._loop.time() - self._last
-            if quiet >= PING_SECONDS:
-                await self.write(PING)
+            if self._sending:
+                if quiet >= SLOW_READER_SECONDS:
+                    break
+                quiet = 0.0
+            elif quiet >= PING_SECONDS:
+                try:
+                    async with asyncio.timeout(SLOW_READER_SECONDS):
+                        await self.write(PING)
+                except TimeoutError:
+                    break
                 quiet = 0.0
             await asyncio.sleep(PING_SECONDS - quiet)
+        self.stuck.set_result(None)
 
 
-async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:
-    """Run the work, and cancel it as soon as the client has left. None when it was cancelled so."""
+async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T], *or_when: asyncio.Future[None]) -> T | None:
+    """Run the work, and cancel it as soon as the client has left, or `or_when` is done. None when it was cancelled."""
     task = asyncio.ensure_future(work)
     watch = asyncio.ensure_future(_disconnected(receive))
+    either: set[asyncio.Future[Any]] = {task, watch, *or_when}
     try:
-        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             return task.result()
         task.cancel()

@@ -70,8 +70,14 @@ class Settings(BaseSettings):
     max_upload_mb: Annotated[float, Field(gt=0, le=10_240)] = 20.0
     max_body_kb: Annotated[int, Field(ge=16, le=1_048_576)] = 1024
     """Largest JSON request body, in KiB."""
-    max_concurrent_requests: PositiveInt = 256
-    """Chat completions running at once; above it the answer is 503 with Retry-After."""
+    max_concurrent_requests: PositiveInt = 1024
+    """Long requests (answers of models and agents, embeddings, tools) running at once; further ones stand in line."""
+    max_queued_requests: Annotated[int, Field(ge=0, le=1_000_000)] = 1024
+    """Requests in line; above it the answer is 503 with Retry-After. One user may take half of the line."""
+    max_requests_per_user: PositiveInt | None = None
+    """Of MAX_CONCURRENT_REQUESTS, the most that one user runs at once; None means three quarters."""
+    queue_timeout: Seconds = 30.0
+    """Longest time in line, in seconds; after it the answer is 429 or 503 with Retry-After."""
 
     router_asks_model: bool = False
     """Whether the language model is asked which way to take when the router's other signals disagree."""
@@ -224,12 +230,32 @@ class Settings(BaseSettings):
         return self.data_dir / "runs"
 
     @property
+    def completions_dir(self) -> Path:
+        return self.data_dir / "completions"
+
+    @property
     def artifacts_dir(self) -> Path:
         return self.data_dir / "artifacts"
 
     @property
     def preferences_dir(self) -> Path:
         return self.data_dir / "preferences"
+
+    @property
+    def responses_dir(self) -> Path:
+        return self.data_dir / "responses"
+
+    @property
+    def item_conversations_dir(self) -> Path:
+        return self.data_dir / "item_conversations"
+
+    @property
+    def collections_dir(self) -> Path:
+        return self.data_dir / "collections"
+
+    @property
+    def partial_uploads_dir(self) -> Path:
+        return self.data_dir / "partial_uploads"
 
     @property
     def tables_dir(self) -> Path:

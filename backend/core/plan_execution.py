@@ -72,6 +72,8 @@ class StepRunner:
             await self._run_here([step for step in left if step.id not in held])
             left = [step for step in left if step.id in held]
             requests = await self._requests(left)
+            if not self.structured.model.parallel_tool_calls:
+                requests = requests[:1]
             left = [step for step in left if step.id not in self.findings.results]
             if requests:
                 asked = {request.step.id for request in requests}

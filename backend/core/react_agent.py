@@ -111,6 +111,8 @@ class ReActAgent:
             turn = reader.turn
             at.aside = []
             if turn.calls and not at.forced:
+                if not self._model.parallel_tool_calls:
+                    del turn.calls[1:]
                 calls = Calls(at, turn, self._toolbox)
                 async with aclosing(interleave(calls.jobs(), MAX_PARALLEL_TOOLS)) as events:
                     async for event in events:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -289,7 +289,8 @@ def only_text(spec: ToolSpec | None, given: str) -> dict[str, Any] | None:
         return None
     required = list(spec.parameters.get("required", ()))
     properties = spec.parameters.get("properties", {})
-    if len(required) != 1 or properties.get(required[0], {}).get("type") != "string":
+    schema = properties.get(required[0]) if len(required) == 1 else None
+    if not isinstance(schema, Mapping) or schema.get("type") != "string":
         return None
     return {required[0]: text.strip("\"'")}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -108,6 +108,16 @@ def check_shape(schema: Node, param: str) -> frozenset[str]:
     return frozenset(walk.patterns)
 
 
+def check_parameters(schema: Node, param: str) -> None:
+    """Refuse a tool's schema that no program can read the arguments from; less than `check_shape`, for schemas that
+    nobody enforces. Raises InvalidRequest naming `param`."""
+    walk = _Walk(schema, param)
+    walk.words("", schema, ("properties", "required"))
+    for name, child in schema.get("properties", {}).items():
+        if isinstance(child, dict):
+            walk.words(name, child, ("enum",))
+
+
 def subschemas(node: Node) -> Iterator[tuple[str, Any, Any]]:
     """(keyword, name or position below it, schema) of each schema that stands directly inside a schema."""
     for keyword, value in node.items():
@@ -160,10 +170,8 @@ class _Walk:
         self._check_chains()
 
     def _node(self, place: str, node: Node) -> list[tuple[str, Any]]:
-        for keyword, value in node.items():
-            check = _SHAPES.get(keyword)
-            if check is not None and not check[0](value):
-                raise self._refusal(place, f"{keyword} must be {check[1]}")
+        self.words(place, node, node)
+        for keyword in node:
             if keyword in _REFUSED or (keyword == "$id" and place):
                 raise self._refusal(place, f"{keyword} is not supported")
         for pattern in (*([node["pattern"]] if "pattern" in node else ()), *node.get("patternProperties", ())):
@@ -177,6 +185,13 @@ class _Walk:
             out.append((node["$ref"], target))
         self._in_place[id(node)] = [id(child) for child in same if not isinstance(child, bool)]
         return out
+
+    def words(self, place: str, node: Node, keywords: Iterable[str]) -> None:
+        """Refuse keywords that hold what they cannot hold."""
+        for keyword in keywords:
+            check = _SHAPES.get(keyword)
+            if check is not None and keyword in node and not check[0](node[keyword]):
+                raise self._refusal(place, f"{keyword} must be {check[1]}")
 
     def _target(self, place: str, reference: str) -> Any:
         try:

@@ -6,12 +6,14 @@ import asyncio
 import hashlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backend.embeddings.port import MAX_TOKENS, Embedded
+from backend.embeddings.whole import STOP_COUNTING, may_be_too_long, mean_of, parts, too_long
 from backend.models.errors import SettingsError, StorageFailed
 
 if TYPE_CHECKING:
@@ -22,6 +24,10 @@ MODEL = "all-MiniLM-L6-v2"
 DIMENSIONS = 384
 BATCH = 8
 """Texts that a thread takes at a time: what a cancelled call still finishes."""
+TURN_TOKENS = 256
+"""Word pieces that a thread runs at a time for embed_whole, so that a short text of another call waits little."""
+MARKS = 2
+"""Word pieces that mark begin and end of what the model reads; they count once a text."""
 MAX_CHARS = 20_000
 """The model reads 256 word pieces; what lies beyond this cannot change the vector and would only cost time."""
 MAX_THREADS = 8
@@ -51,7 +57,7 @@ class _Engine:
 
 
 class MiniLM:
-    """384 dimensions, English, texts cut at 256 word pieces; longer texts are embedded by their beginning."""
+    """384 dimensions, English. Texts are cut at 256 word pieces and embedded by their beginning, but by embed_whole."""
 
     name = MODEL
 
@@ -91,6 +97,29 @@ class MiniLM:
 
         await asyncio.gather(*(work() for _ in range(workers)))
         return vectors
+
+    async def check_lengths(self, texts: Sequence[str]) -> None:
+        """Raises ContextTooLong, and StorageFailed when the weights are missing or damaged."""
+        long = [(position, text) for position, text in enumerate(texts) if may_be_too_long(text)]
+        if not long:
+            return
+        engine = await self._load()
+        for position, text in long:
+            tokens = await asyncio.to_thread(_counted, engine, text)
+            if tokens > MAX_TOKENS:
+                raise too_long(position, tokens, MODEL)
+
+    async def embed_whole(self, texts: Sequence[str]) -> Embedded:
+        """Texts of more than 256 word pieces by the mean of their windows, weighted by length.
+
+        Raises StorageFailed when the weights are missing or damaged. Cancelling it stops after 256 word pieces a
+        thread.
+        """
+        engine = await self._load()
+        loop = asyncio.get_running_loop()
+        windows = await loop.run_in_executor(engine.pool, _all_windows, engine, texts)
+        flat = [ids for of_text in windows for ids in of_text]
+        return _joined(windows, await _run_all(engine, flat))
 
     async def embed_query(self, text: str) -> FloatArray:
         """Raises StorageFailed when the weights are missing or damaged."""
@@ -166,12 +195,85 @@ def _encodable(text: str) -> str:
 
 
 def _embed(engine: _Engine, texts: Sequence[str]) -> FloatArray:
-    """Shape (len(texts), 384). The graph pools over the attention mask and normalises."""
+    """Shape (len(texts), 384)."""
+    return _run(engine, _tokenise(engine, texts))
+
+
+def _run(engine: _Engine, windows: Sequence[Sequence[int]]) -> FloatArray:
+    """Shape (len(windows), 384). The graph pools over the attention mask and normalises."""
     import numpy as np
 
-    vectors = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
-    for row, ids in enumerate(_tokenise(engine, texts)):
+    vectors = np.zeros((len(windows), DIMENSIONS), dtype=np.float32)
+    for row, ids in enumerate(windows):
         input_ids = np.array([ids], dtype=np.int64)
         inputs = {"input_ids": input_ids, "attention_mask": np.ones_like(input_ids)}
         vectors[row] = engine.session.run(None, inputs)[0][0]
     return vectors
+
+
+async def _run_all(engine: _Engine, windows: Sequence[Sequence[int]]) -> FloatArray:
+    """Like _run, by all threads, in turns of at most 8 windows or 256 word pieces."""
+    import numpy as np
+
+    loop = asyncio.get_running_loop()
+    if len(windows) == 1:
+        return await loop.run_in_executor(engine.pool, _run, engine, windows)
+    vectors = np.zeros((len(windows), DIMENSIONS), dtype=np.float32)
+    turns = _turns([len(ids) for ids in windows])
+
+    async def work() -> None:
+        for turn in turns:
+            vectors[turn] = await loop.run_in_executor(engine.pool, _run, engine, windows[turn])
+
+    workers = [asyncio.ensure_future(work()) for _ in range(_threads())]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for each in workers:
+            each.cancel()
+    return vectors
+
+
+def _turns(lengths: Sequence[int]) -> Iterator[slice]:
+    start = tokens = 0
+    for position, length in enumerate(lengths):
+        if position > start and (position - start == BATCH or tokens + length > TURN_TOKENS):
+            yield slice(start, position)
+            start, tokens = position, 0
+        tokens += length
+    if start < len(lengths):
+        yield slice(start, len(lengths))
+
+
+def _all_windows(engine: _Engine, texts: Sequence[str]) -> list[list[list[int]]]:
+    """Of each text its windows of at most 256 word piece ids, marks of begin and end included."""
+    return [[ids for part in parts(_encodable(text)) for ids in _windows(engine, part)] for text in texts]
+
+
+def _windows(engine: _Engine, part: str) -> list[list[int]]:
+    encoding = engine.tokenizer.encode(part)
+    return [encoding.ids, *(rest.ids for rest in encoding.overflowing)]
+
+
+def _counted(engine: _Engine, text: str) -> int:
+    """Word pieces of the whole text; counting stops soon after STOP_COUNTING."""
+    tokens = MARKS
+    for part in parts(_encodable(text)):
+        tokens += sum(len(ids) - MARKS for ids in _windows(engine, part))
+        if tokens > STOP_COUNTING:
+            break
+    return tokens
+
+
+def _joined(windows: Sequence[Sequence[Sequence[int]]], vectors: FloatArray) -> Embedded:
+    """A vector for each text from those of its windows."""
+    import numpy as np
+
+    joined = np.zeros((len(windows), DIMENSIONS), dtype=np.float32)
+    start = 0
+    for row, of_text in enumerate(windows):
+        end = start + len(of_text)
+        joined[row] = mean_of(vectors[start:end], [len(ids) for ids in of_text])
+        start = end
+    tokens = sum(MARKS + sum(len(ids) - MARKS for ids in of_text) for of_text in windows)
+    return Embedded(joined, tokens)

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from backend.models.errors import SettingsError, UpstreamBusy, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from backend.embeddings.port import MAX_TOKENS, Embedded
+from backend.embeddings.whole import SMALLEST_LENGTH, mean_of, parts, too_long
+from backend.models.errors import (
+    ModelNotFound,
+    SettingsError,
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 
 if TYPE_CHECKING:
     import aiohttp
@@ -23,6 +32,8 @@ CONNECT_SECONDS = 5.0
 SHORTEST_CUT = 64
 """Characters below which a text that Ollama calls too long is not cut further."""
 CHARS_PER_TOKEN = 4.0
+MOST_CHARS_PER_TOKEN = 6
+"""No ordinary text has more on average: beyond them it is certain that a text has too many tokens."""
 NAMED_CHARS = 40
 """How much of a text that cannot be embedded is quoted to tell which one it is."""
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
@@ -69,6 +80,25 @@ class OllamaEmbedder:
         parts = [await self._embed(texts[start : start + BATCH]) for start in range(0, len(texts), BATCH)]
         return np.concatenate(parts)
 
+    async def check_lengths(self, texts: Sequence[str]) -> None:
+        """By a lenient estimate, because the tokenizer is Ollama's. Raises ContextTooLong."""
+        for position, text in enumerate(texts):
+            if len(text) > MAX_TOKENS * MOST_CHARS_PER_TOKEN:
+                raise too_long(position, self.count_tokens([text]), self._model, estimated=True)
+
+    async def embed_whole(self, texts: Sequence[str]) -> Embedded:
+        """Batches of at most 32. A text that Ollama calls too long is halved until the parts pass; its vector is
+        their mean, weighted by length.
+
+        Raises like embed_documents, and ModelNotFound.
+        """
+        import numpy as np
+
+        done = [await self._embed_whole(texts[start : start + BATCH]) for start in range(0, len(texts), BATCH)]
+        if not done:
+            return Embedded(np.zeros((0, await self.dimensions()), dtype=np.float32), 0)
+        return Embedded.stacked(done)
+
     async def embed_query(self, text: str) -> FloatArray:
         """Raises like embed_documents."""
         vector: FloatArray = (await self._embed([text]))[0]
@@ -97,19 +127,43 @@ class OllamaEmbedder:
             return await self._embed([texts[0][: len(texts[0]) // 2]])
         raise self._refusal(status, body, texts)
 
-    async def _post(self, texts: Sequence[str]) -> tuple[int, bytes]:
-        """Status and body from the first host that can be reached."""
+    async def _embed_whole(self, texts: Sequence[str]) -> Embedded:
+        """Like _embed, but nothing is cut off."""
+        import numpy as np
+
+        status, body = await self._post(texts, truncate=False)
+        if status == 200:
+            vectors, tokens = await asyncio.to_thread(self._read, body, len(texts))
+            return Embedded(vectors, self.count_tokens(texts) if tokens is None else tokens)
+        if status == 400 and len(texts) > 1:
+            middle = len(texts) // 2
+            return Embedded.stacked([await self._embed_whole(half) for half in (texts[:middle], texts[middle:])])
+        if status == 400 and len(texts[0]) > SHORTEST_CUT and "nan" not in _said(body).lower():
+            pieces = list(parts(texts[0], (len(texts[0]) + 1) // 2))
+            whole = await self._embed_whole(pieces)
+            return Embedded(mean_of(whole.vectors, [len(piece) for piece in pieces])[np.newaxis], whole.tokens)
+        if status == 404:
+            raise ModelNotFound(self._refusal(status, body, texts).message, param="model")
+        raise self._refusal(status, body, texts)
+
+    async def _post(self, texts: Sequence[str], *, truncate: bool = True) -> tuple[int, bytes]:
+        """Status and body from the first host that can be reached and has the model."""
         import aiohttp
 
         clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
-        asked = {"model": self._model, "input": clean, "truncate": True, "keep_alive": self._keep_alive}
+        asked = {"model": self._model, "input": clean, "truncate": truncate, "keep_alive": self._keep_alive}
         body = await asyncio.to_thread(orjson.dumps, asked)
+        missing: tuple[int, bytes] | None = None
         for host in tuple(self._hosts):
             try:
                 async with self._client().post(
                     f"{host}/api/embed", data=body, headers={"content-type": "application/json"}, allow_redirects=False
                 ) as response:
-                    return response.status, await response.read()
+                    answer = response.status, await response.read()
+                if response.status != 404:
+                    return answer
+                missing = answer
+                self._hosts.append(self._hosts.pop(0))
             except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError):
                 self._hosts.append(self._hosts.pop(0))
             except TimeoutError:
@@ -119,6 +173,8 @@ class OllamaEmbedder:
                 ) from None
             except aiohttp.ClientError:
                 raise UpstreamError(f"Ollama broke off while embedding with {self._model}; try again.") from None
+        if missing is not None:
+            return missing
         raise UpstreamUnreachable(
             f"Ollama, which holds the embedding model {self._model}, cannot be reached; start it or check OLLAMA_HOST."
         )
@@ -134,24 +190,31 @@ class OllamaEmbedder:
 
     def _vectors(self, body: bytes, expected: int) -> FloatArray:
         """Rows of unit length. Raises UpstreamError when count, shape or values are not those of vectors."""
-        import numpy as np
-
-        unusable = UpstreamError(f"Ollama's answer for the embedding model {self._model} holds no usable vectors.")
-        try:
-            vectors: FloatArray = np.asarray(orjson.loads(body)["embeddings"], dtype=np.float32)
-        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
-            raise unusable from None
-        if vectors.ndim != 2 or len(vectors) != expected or vectors.shape[1] == 0 or not np.isfinite(vectors).all():
-            raise unusable
+        vectors, _ = self._read(body, expected)
         if self._dimensions not in (None, vectors.shape[1]):
             raise UpstreamError(
                 f"The embedding model {self._model} now gives {vectors.shape[1]} dimensions instead of"
                 f" {self._dimensions}: it was replaced in Ollama; restart Hearth to index the documents again."
             )
         self._dimensions = vectors.shape[1]
+        return vectors
+
+    def _read(self, body: bytes, expected: int) -> tuple[FloatArray, int | None]:
+        """Rows of unit length, and the tokens if Ollama tells. Raises UpstreamError for what are no vectors."""
+        import numpy as np
+
+        unusable = UpstreamError(f"Ollama's answer for the embedding model {self._model} holds no usable vectors.")
+        try:
+            answer = orjson.loads(body)
+            vectors: FloatArray = np.asarray(answer["embeddings"], dtype=np.float32)
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+            raise unusable from None
+        if vectors.ndim != 2 or len(vectors) != expected or vectors.shape[1] == 0 or not np.isfinite(vectors).all():
+            raise unusable
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        unit: FloatArray = vectors / np.maximum(lengths, 1e-12)
-        return unit
+        unit: FloatArray = vectors / np.maximum(lengths, SMALLEST_LENGTH)
+        tokens = answer.get("prompt_eval_count")
+        return unit, tokens if isinstance(tokens, int) and tokens > 0 else None
 
     def _refusal(self, status: int, body: bytes, texts: Sequence[str]) -> UpstreamError:
         """The error for an answer that is not 200; it names a text that is alone to blame."""

@@ -3,13 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from backend.models.errors import UpstreamError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     FloatArray = npt.NDArray[np.float32]
+
+
+MAX_TOKENS = 8_192
+"""A text may have so many tokens, as at OpenAI; beyond that the mean of its parts would mean nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """`vectors` has shape (n, d), float32, rows of unit length; `tokens` is what the n texts cost together."""
+
+    vectors: FloatArray
+    tokens: int
+
+    @classmethod
+    def stacked(cls, pieces: Sequence[Embedded]) -> Embedded:
+        """Rows below rows, of at least one piece. Raises UpstreamError when the model was replaced between them."""
+        import numpy as np
+
+        if len(pieces) == 1:
+            return pieces[0]
+        if len({each.vectors.shape[1] for each in pieces}) > 1:
+            raise UpstreamError("The embedding model was replaced while it was working: send the request again.")
+        return cls(np.concatenate([each.vectors for each in pieces]), sum(each.tokens for each in pieces))
 
 
 class Embedder(Protocol):
@@ -31,6 +57,16 @@ class Embedder(Protocol):
 
     async def embed_query(self, text: str) -> FloatArray:
         """Shape (d,), float32, unit length."""
+        ...
+
+    async def check_lengths(self, texts: Sequence[str]) -> None:
+        """Raises ContextTooLong naming the first text of more than MAX_TOKENS tokens."""
+        ...
+
+    async def embed_whole(self, texts: Sequence[str]) -> Embedded:
+        """Like embed_documents, but of the whole texts: one longer than the model's window is embedded in parts, and
+        its vector is their mean. Counts the tokens too. Raises ModelNotFound when the model is not installed.
+        """
         ...
 
     def count_tokens(self, texts: Sequence[str]) -> int:

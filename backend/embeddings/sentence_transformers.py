@@ -9,6 +9,8 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from backend.embeddings.port import MAX_TOKENS, Embedded
+from backend.embeddings.whole import may_be_too_long, mean_of, too_long
 from backend.models.errors import SettingsError, UpstreamError
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from backend.embeddings.port import FloatArray
 
 BATCH = 32
+MARKS = 2
+"""Tokens that a model adds around a text."""
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 CHARS_PER_TOKEN = 4.0
 
@@ -57,6 +61,30 @@ class SentenceTransformersEmbedder:
         ]
         return np.concatenate(parts)
 
+    async def check_lengths(self, texts: Sequence[str]) -> None:
+        """Raises ContextTooLong, and UpstreamError when the model is not on this machine."""
+        for position, text in enumerate(texts):
+            tokens = (await asyncio.to_thread(self._windows, text))[1] if may_be_too_long(text) else 0
+            if tokens > MAX_TOKENS:
+                raise too_long(position, tokens, self._model_name)
+
+    async def embed_whole(self, texts: Sequence[str]) -> Embedded:
+        """Texts longer than the model's window by the mean of their windows, weighted by length.
+
+        Raises UpstreamError when the model is not on this machine.
+        """
+        import numpy as np
+
+        cut = await asyncio.to_thread(lambda: [self._windows(text) for text in texts])
+        vectors = await self.embed_documents([window for windows, _ in cut for window in windows])
+        joined = np.zeros((len(texts), vectors.shape[1]), dtype=np.float32)
+        start = 0
+        for row, (windows, _) in enumerate(cut):
+            end = start + len(windows)
+            joined[row] = mean_of(vectors[start:end], [len(window) for window in windows])
+            start = end
+        return Embedded(joined, sum(tokens for _, tokens in cut))
+
     async def embed_query(self, text: str) -> FloatArray:
         """Raises like embed_documents."""
         vector: FloatArray = (await asyncio.to_thread(self._encode, "encode_query", [text]))[0]
@@ -77,12 +105,29 @@ class SentenceTransformersEmbedder:
         import numpy as np
 
         model = self._loaded()
-        clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+        clean = [_encodable(text) for text in texts]
         with self._lock:
             vectors = getattr(model, how)(
                 clean, batch_size=BATCH, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
             )
         return np.asarray(vectors, dtype=np.float32)
+
+    def _windows(self, text: str) -> tuple[list[str], int]:
+        """The text in pieces that the model reads whole, and its tokens; a slow tokenizer only gives an estimate."""
+        model = self._loaded()
+        tokenizer, longest = model.tokenizer, model.max_seq_length
+        if not getattr(tokenizer, "is_fast", False):
+            return [text], self.count_tokens([text])
+        with self._lock:
+            found = tokenizer(
+                _encodable(text), add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False
+            )["offset_mapping"]
+        size = max(1, (longest or len(found)) - MARKS)
+        if len(found) <= size:
+            return [text], len(found) + MARKS
+        starts = [0, *(found[position][0] for position in range(size, len(found), size))]
+        pieces = [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
+        return pieces, len(found) + MARKS * len(pieces)
 
     def _loaded(self) -> Any:
         with self._lock:
@@ -102,3 +147,8 @@ class SentenceTransformersEmbedder:
                 f"The sentence-transformers model {self._model_name} is not on this machine; download it first"
                 " or let EMBEDDING_MODEL name its folder."
             ) from None
+
+
+def _encodable(text: str) -> str:
+    """The text without lone surrogates, character for character."""
+    return text.encode("utf-8", "replace").decode("utf-8")

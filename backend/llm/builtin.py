@@ -71,8 +71,10 @@ class BuiltinModel:
         """Holds nothing open."""
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event, None]:
-        """Decide, then write. Raises ModelNotFound, and UnsupportedParameter for free JSON, before the first event."""
+        """Decide, then write. Raises ModelNotFound, and UnsupportedParameter for free JSON, logprobs and pictures,
+        before the first event."""
         await self.describe(request.model)
+        _refuse_what_it_cannot(request)
         turn = read_turn(request.messages)
         calls: list[Call] = []
         text = ""
@@ -201,6 +203,23 @@ class BuiltinModel:
         raise UnsupportedParameter(
             "The built-in model cannot write JSON of a given form; use a language model for response_format.",
             param="response_format",
+        )
+
+
+def _refuse_what_it_cannot(request: ChatRequest) -> None:
+    if request.logprobs is not None:
+        raise UnsupportedParameter(
+            "The built-in model knows no probabilities: leave logprobs out, or name another model.", param="logprobs"
+        )
+    if request.suffix is not None:
+        raise UnsupportedParameter(
+            "The built-in model cannot fill in: leave out suffix, or name another model.", param="suffix"
+        )
+    if any(message.images for message in request.messages):
+        raise UnsupportedParameter(
+            "The built-in model cannot see images: leave them out, or name a vision model.",
+            param="messages",
+            code="unsupported_content",
         )
 
 

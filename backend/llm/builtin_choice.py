@@ -280,7 +280,10 @@ def fill_arguments(spec: ToolSpec, text: str, *, by_name: bool = True) -> dict[s
     The one required string gets the text (its quoted piece, its place); numbers are taken in order, choices by
     their names. `by_name` False is stricter: only an argument that takes plain language is filled.
     """
-    properties: Mapping[str, Any] = spec.parameters.get("properties", {})
+    properties: dict[str, Mapping[str, Any]] = {
+        name: schema if isinstance(schema, Mapping) else {}
+        for name, schema in spec.parameters.get("properties", {}).items()
+    }
     required = [name for name in spec.parameters.get("required", ()) if name in properties]
     if not required:
         strings = [name for name, schema in properties.items() if schema.get("type") == "string"]

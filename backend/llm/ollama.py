@@ -29,6 +29,7 @@ from backend.llm.ollama_errors import (
 )
 from backend.llm.ollama_hosts import Host, choose_host
 from backend.llm.ollama_library import Library
+from backend.llm.ollama_logprobs import ScoredParser
 from backend.llm.ollama_models import PROVIDER, Installed, full_name, seconds_of
 from backend.llm.ollama_request import Defaults, keep_alive_of
 from backend.llm.ollama_stream import AnswerParser
@@ -196,11 +197,12 @@ class OllamaProvider:
             # The window may have grown while this request was waiting.
             attempts.raise_window(self._windows.at_least(name))
             prepared = attempts.prepared
-            parser = AnswerParser(attempts.expected())
+            scored = attempts.request.logprobs is not None
+            parser = (ScoredParser if scored else AnswerParser)(attempts.expected())
             call = Call(host.url, details.info.id, parser, slot, self._first_s, self._gap_s)
             on_failure.callback(call.close)
             with self._windows.asking(name, prepared.window):
-                await call.start(session, prepared.encoded())
+                await call.start(session, prepared.encoded(), prepared.path)
                 events = await call.next()
             on_failure.pop_all()
         # Only a window that worked is kept: one that was too large for the memory must not stay.

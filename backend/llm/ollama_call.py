@@ -100,16 +100,14 @@ class Call:
         self._timed_out = False
         self._waiting = True
 
-    async def start(self, session: aiohttp.ClientSession, body: bytes) -> None:
+    async def start(self, session: aiohttp.ClientSession, body: bytes, path: str = "/api/chat") -> None:
         """Send the request and wait for the head of the answer. Raises a member of the error tree, closed then."""
         import aiohttp
 
         self._lost = connection_errors()
         try:
             async with asyncio.timeout_at(self._advanced_at + self._first_s):
-                response = await session.post(
-                    f"{self.url}/api/chat", data=body, headers=_HEADERS, allow_redirects=False
-                )
+                response = await session.post(f"{self.url}{path}", data=body, headers=_HEADERS, allow_redirects=False)
                 self._response = response
                 if response.status != 200:
                     raise await self._refusal(response)

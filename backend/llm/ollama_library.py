@@ -20,6 +20,9 @@ FRESH_S = 1.0
 """A list this young is believed when it lacks a model."""
 FAILURE_TTL_S = 2.0
 DETAILS_TTL_S = 60.0
+LISTED_TTL_S = 3600.0
+"""A list believes a description for so long while the model's file is the same, so that it waits for no host that is
+slow to describe."""
 SHOW_AT_ONCE = 8
 
 
@@ -54,6 +57,7 @@ class Library:
         self._clock = clock
         self._lists: dict[str, tuple[float, list[Installed] | HearthError]] = {}
         self._details: dict[str, tuple[float, ModelDetails]] = {}
+        self._listed: dict[str, tuple[float, Installed, ModelDetails]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._listed_at = 0.0
 
@@ -85,12 +89,18 @@ class Library:
         gate = asyncio.Semaphore(SHOW_AT_ONCE)
 
         async def describe(each: Installed) -> ModelDetails:
+            name = full_name(each.name)
+            known = self._listed.get(name)
+            if known is not None and known[0] > self._clock() and known[1] == each:
+                return known[2]
             async with gate:
                 try:
-                    return await self.details(each.name)
+                    made, lifetime = await self.details(each.name), LISTED_TTL_S
                 except (UpstreamError, ModelNotFound, InvalidRequest) as error:
                     log.info("%s cannot be described: %s", each.name, error.message)
-                    return details_from(each, {}, ())
+                    made, lifetime = details_from(each, {}, ()), DETAILS_TTL_S
+            self._listed[name] = (self._clock() + lifetime, each, made)
+            return made
 
         return list(await asyncio.gather(*(describe(each) for each in models.values())))
 
@@ -119,8 +129,10 @@ class Library:
         self._lists.clear()
         if model is None:
             self._details.clear()
+            self._listed.clear()
         else:
             self._details.pop(full_name(model), None)
+            self._listed.pop(full_name(model), None)
 
     async def aclose(self) -> None:
         await self._ask.aclose()

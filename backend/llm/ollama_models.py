@@ -72,6 +72,7 @@ def details_from(installed: Installed, show: Mapping[str, Any], hosts: tuple[str
         created=installed.created,
         size=installed.size,
         owned_by=_namespace(installed.name),
+        capabilities_known=known,
     )
     return ModelDetails(info, family, known, _opens_thinking(show.get("template")), hosts)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from backend.llm.ollama_errors import embeddings_only, tools_unsupported
+from backend.llm.ollama_errors import context_too_long, embeddings_only, tools_unsupported
 from backend.llm.ollama_fit import Fitted, fit, required_tokens
 from backend.llm.ollama_models import ModelDetails
 from backend.llm.ollama_window import (
@@ -21,9 +21,10 @@ from backend.llm.ollama_window import (
     LIKELY,
     choose_window,
     conversation_tokens,
+    text_bytes,
 )
 from backend.llm.port import ChatRequest, ResponseFormat
-from backend.models.errors import InvalidRequest, SettingsError
+from backend.models.errors import InvalidRequest, SettingsError, UnsupportedParameter
 from backend.models.messages import Message, ToolCall
 from backend.models.tools import ToolSpec
 
@@ -56,6 +57,10 @@ class Prepared:
     window: int
     prompt_tokens: int
     tools: frozenset[str]
+
+    @property
+    def path(self) -> str:
+        return "/api/generate" if "suffix" in self.body else "/api/chat"
 
     def encoded(self) -> bytes:
         """Raises InvalidRequest when a text holds half a surrogate pair."""
@@ -108,12 +113,14 @@ def prepare(
 
     Raises:
         InvalidRequest: no user message, images or tools that the model cannot take, a tool_choice that names none.
-        ContextTooLong: system messages and the words of the last turn alone do not fit the model's window.
+        ContextTooLong: system messages and the words of the last turn alone do not fit the model's window; or not
+            all of it does, and `keep_whole` is asked for.
     """
     _check(request, details)
     tools = offered_tools(request, details)
     tool_bodies = [_tool(tool) for tool in tools]
     extra_bytes = len(orjson.dumps(tool_bodies)) if tool_bodies else 0
+    extra_bytes += text_bytes(request.suffix or "")
     messages = _with_system(_sendable(request.messages, details), _instructions(request, tools))
     if taking_turns:
         messages = _by_turns(messages)
@@ -125,8 +132,11 @@ def prepare(
         wanted = int(conversation_tokens(messages, extra_bytes, CAUTIOUS) * caution) + answer
         # The second figure costs as much as the first, and only decides where that is large.
         required = int(required_tokens(messages, extra_bytes) * caution) if wanted > COMFORTABLE_WINDOW else 0
+        required = wanted if request.keep_whole else required
         window = choose_window(wanted, required, trained, at_least, at_most)
     fitted = fit(messages, extra_bytes, window, answer, details.info.id, caution)
+    if request.keep_whole and (fitted.left_out or fitted.cut):
+        raise context_too_long(details.info.id)
     kept = fitted.messages
     _log_losses(fitted, details.info.id, window)
     body: dict[str, Any] = {
@@ -142,6 +152,12 @@ def prepare(
     elif (form := _format(request.response_format)) is not None:
         # A grammar would bind the text of tool calls as well, so it is only sent without tools.
         body["format"] = form
+    if request.logprobs is not None:
+        body |= {"logprobs": True, "top_logprobs": request.logprobs}
+    if request.suffix is not None:
+        # Only the older endpoint fills in, and it takes one text.
+        del body["messages"]
+        body |= {"prompt": kept[-1].content, "suffix": request.suffix}
     think = think_of(request.reasoning_effort, details)
     if think is not None:
         body["think"] = think
@@ -166,6 +182,11 @@ def _check(request: ChatRequest, details: ModelDetails) -> None:
         raise embeddings_only(details.info.id)
     if not any(message.role == "user" for message in request.messages):
         raise InvalidRequest("There is no user message: add at least one message with role `user`.", param="messages")
+    if request.suffix is not None and not details.may("insert"):
+        raise UnsupportedParameter(
+            f"The model {details.info.id!r} only continues text: leave out suffix, or choose a model that fills in.",
+            param="suffix",
+        )
     if not details.may("vision") and any(message.images for message in request.messages):
         raise InvalidRequest(
             f"The model {details.info.id!r} cannot see images: leave them out or choose a vision model.",
@@ -310,7 +331,7 @@ def _options(request: ChatRequest, defaults: Defaults, window: int) -> dict[str,
         "num_ctx": window,
         "temperature": defaults.temperature if sampling.temperature is None else sampling.temperature,
         "top_p": defaults.top_p if sampling.top_p is None else sampling.top_p,
-        "top_k": defaults.top_k,
+        "top_k": defaults.top_k if sampling.top_k is None else sampling.top_k,
         "num_predict": limit,
         "stop": list(sampling.stop) or None,
         "seed": sampling.seed,

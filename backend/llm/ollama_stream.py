@@ -215,6 +215,9 @@ class AnswerParser:
             raise not_ollama()
         self.lines_read += 1
         message = chunk.get("message")
+        if message is None and "response" in chunk:
+            # As the endpoint writes that fills in.
+            message = {"content": chunk["response"]}
         if isinstance(message, dict):
             thinking = message.get("thinking")
             if thinking and isinstance(thinking, str):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from backend.models.messages import Event, Message
 from backend.models.tools import ToolSpec
@@ -31,6 +31,8 @@ class ModelInfo:
     size: int = 0
     """Bytes on disk, 0 when unknown."""
     owned_by: str = "library"
+    capabilities_known: bool = True
+    """False where the provider cannot tell them: then only trying does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Sampling:
 
     temperature: float | None = None
     top_p: float | None = None
+    top_k: int | None = None
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     seed: int | None = None
@@ -70,6 +73,13 @@ class ChatRequest:
     reasoning_effort: str | None = None
     step: str = "answer"
     """Copied into the Usage event."""
+    logprobs: int | None = None
+    """How many of the likeliest tokens to tell beside each token, 0 to 20; None: no TokenLogprobs at all."""
+    keep_whole: bool = False
+    """Refuse a conversation that does not fit the window, instead of leaving out its oldest turns."""
+    suffix: str | None = None
+    """Fill in what belongs between the one message and this text, instead of answering. A model without the
+    capability `insert` raises UnsupportedParameter naming `suffix`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +96,8 @@ class ModelProvider(Protocol):
     `stream` yields TextDelta, ReasoningDelta and ToolCallMade as they come, then one Usage, then exactly one
     Finished (reason `tool_calls` when a call was made). It raises a member of UpstreamError, ModelNotFound,
     ContextTooLong or InvalidRequest; before the first event when it can. Closing the generator closes the
-    upstream connection at once.
+    upstream connection at once. With `logprobs` a TokenLogprobs comes before each TextDelta; a provider that has
+    none raises UnsupportedParameter naming `logprobs`.
     """
 
     name: str
@@ -104,6 +115,15 @@ class ModelProvider(Protocol):
     async def aclose(self) -> None: ...
 
 
+@runtime_checkable
+class EmbeddingProvider(ModelProvider, Protocol):
+    """A provider that also has models for embeddings; `backend/embeddings` has an adapter of the provider's name."""
+
+    async def embedding_models(self) -> list[ModelInfo]:
+        """Models that make embeddings. Raises UpstreamError."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """A provider and one of its models: what an agent is handed."""
@@ -113,6 +133,8 @@ class Model:
     sampling: Sampling = field(default_factory=Sampling)
     """The caller's options, for the calls that write the answer."""
     reasoning_effort: str | None = None
+    parallel_tool_calls: bool = True
+    """Whether one turn may make several calls."""
 
     def stream(
         self,
@@ -131,6 +153,7 @@ class Model:
                 messages=messages,
                 tools=tools,
                 tool_choice=tool_choice,
+                parallel_tool_calls=self.parallel_tool_calls,
                 sampling=self.sampling if sampling is None else sampling,
                 response_format=response_format,
                 reasoning_effort=self.reasoning_effort,

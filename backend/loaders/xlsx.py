@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from backend.loaders.docx import check_archive
+from backend.loaders.office import refuse_unsafe
 from backend.loaders.port import LoadRefused
 from backend.models.documents import PageText
 
@@ -35,7 +35,7 @@ class XlsxLoader:
 
     def load(self, path: Path) -> Iterator[PageText]:
         """One text: every sheet as `column: value` lines, its first 2,000 rows."""
-        check_archive(path, "xl/workbook.xml", "an Excel workbook")
+        refuse_unsafe(path, "xl/workbook.xml", "an Excel workbook")
         import openpyxl
         from openpyxl.utils.exceptions import InvalidFileException
 

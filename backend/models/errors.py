@@ -11,6 +11,7 @@ HearthError
   TooLarge 413
   UnsupportedFile 415
   TooManyRequests 429
+  Overloaded 503              every place is taken, and so is every place in line
   ToolUnavailable 503
   ServiceFailed 502           an outside service that a tool needs
   StorageFailed 503           the disk refused; StorageFull 507
@@ -32,6 +33,8 @@ class HearthError(Exception):
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
     default_code: ClassVar[str | None] = None
+    retry: ClassVar[bool | None] = None
+    """Whether the same request may succeed later; None leaves it to the client, which decides by the status."""
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class HearthError(Exception):
 class InvalidRequest(HearthError):
     status = 400
     type = "invalid_request_error"
+    default_code = "invalid_value"
 
 
 class ContextTooLong(InvalidRequest):
@@ -87,6 +91,7 @@ class ModelNotFound(NotFound):
 
 class Conflict(HearthError):
     status = 409
+    retry = False
     type = "invalid_request_error"
     default_code = "conflict"
 
@@ -107,10 +112,19 @@ class TooManyRequests(HearthError):
     status = 429
     type = "requests"
     default_code = "rate_limit_exceeded"
+    retry = True
+
+
+class Overloaded(HearthError):
+    status = 503
+    type = "service_unavailable"
+    default_code = "overloaded"
+    retry = True
 
 
 class ToolUnavailable(HearthError):
     status = 503
+    retry = False
     type = "service_unavailable"
     default_code = "tool_unavailable"
 
@@ -132,6 +146,7 @@ class StorageFailed(HearthError):
 class StorageFull(StorageFailed):
     status = 507
     default_code = "storage_full"
+    retry = False
 
 
 class UpstreamError(HearthError):

@@ -53,6 +53,9 @@ class Message:
     reasoning: str = ""
     result: ToolResult | None = None
     markers: tuple[int, ...] = ()
+    attached: str = ""
+    """Text of files sent with a user turn, fenced. The model reads it in front of `content`; routing, titles and what
+    counts as the user's own words leave it out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,24 @@ class ReasoningDelta:
     """A piece of the model's thinking, or the plan in words; never part of the answer."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """One token of the answer with the natural logarithm of its probability. `bytes` are its UTF-8 bytes, None when
+    the provider does not tell; `top` the likeliest tokens at its place, best first, when they were asked for."""
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...] | None = None
+    top: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprobs:
+    """The tokens of the text that comes next, where the request asked for them; each token of the answer once."""
+
+    tokens: tuple[TokenLogprob, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,10 +222,19 @@ class Finished:
     checkpoint: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class OfChoice:
+    """An event of one of several answers that are written side by side; each ends with a Finished of its own."""
+
+    index: int
+    event: Event
+
+
 Event = (
     RouteChosen
     | TextDelta
     | ReasoningDelta
+    | TokenLogprobs
     | ToolCallMade
     | StepPlanned
     | ToolStarted
@@ -213,4 +243,5 @@ Event = (
     | Usage
     | ModelCalled
     | Finished
+    | OfChoice
 )

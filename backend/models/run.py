@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from backend.models.collections import ANYTHING, SearchLimits
+
 DEFAULT_TENANT = "default"
 
 
@@ -64,11 +66,15 @@ class RunContext:
     files: frozenset[str] | None = None
     """Ids of the documents this run may search and read; None means all of the caller's."""
     collections: tuple[str, ...] = ()
-    """Ids of the caller's collections this run searches; empty means no collection is asked for, see `files`."""
+    """Ids of the caller's collections this run searches; empty means no collection is asked for, see `files`.
+    Where both are given, both are searched, and nothing else."""
     checkpoint: Mapping[str, Any] | None = None
     """What an earlier run left in Finished.checkpoint when it stopped for the caller's tools; the results of those
     calls are the tool messages at the end of the conversation. Its key `agent` names the agent that wrote it; an
     agent that never stops so can ignore it."""
+
+    search: SearchLimits = ANYTHING
+    """How a search of `collections` is narrowed."""
 
     def seconds_left(self) -> float:
         """Wall time until the deadline; negative when past."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 ToolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
@@ -32,6 +32,8 @@ class MessageIn(Wire):
     name: str | None = None
     tool_calls: list[ToolCallIn] | None = None
     tool_call_id: str | None = None
+    function_call: FunctionCallIn | None = None
+    refusal: str | None = None
     reasoning_content: str | None = None
 
 
@@ -74,7 +76,10 @@ class BudgetIn(Wire):
 
 
 class ChatCompletionRequest(Wire):
-    """Body of POST /v1/chat/completions. `agent`, `session_id` and `budget` are Hearth's own."""
+    """Body of POST /v1/chat/completions. `agent`, `session_id` and `budget` are Hearth's own.
+
+    `store` true keeps the completion for GET /v1/chat/completions; false keeps nothing, not even the conversation.
+    """
 
     model: Annotated[str, Field(min_length=1, max_length=256)]
     messages: Annotated[list[MessageIn], Field(min_length=1, max_length=4096)]
@@ -97,9 +102,13 @@ class ChatCompletionRequest(Wire):
     parallel_tool_calls: bool | None = None
     modalities: list[str] | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
-    functions: list[dict[str, Any]] | None = None
+    functions: Annotated[list[FunctionIn], Field(max_length=128)] | None = None
     function_call: str | dict[str, Any] | None = None
     logit_bias: dict[str, float] | None = None
+    verbosity: Literal["low", "medium", "high"] | None = None
+    service_tier: str | None = None
+    web_search_options: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
     store: bool | None = None
     agent: Literal["auto", "chat", "react", "plan_execute"] | str | None = None
     session_id: Annotated[str, Field(max_length=128)] | None = None
@@ -110,14 +119,31 @@ class ChatCompletionRequest(Wire):
     confirmed_tools: Annotated[list[str], Field(max_length=200)] | None = None
 
 
+EMBEDDING_INPUT = {
+    "title": "Input",
+    "description": "One text or up to 2,048; lists of token ids are refused.",
+    "examples": ["The food was delicious.", ["one text", "another"]],
+    "oneOf": [
+        {"type": "string", "minLength": 1},
+        {"type": "array", "minItems": 1, "maxItems": 2048, "items": {"type": "string", "minLength": 1}},
+    ],
+}
+
+
 class EmbeddingRequest(Wire):
     """Body of POST /v1/embeddings."""
 
-    model: Annotated[str, Field(min_length=1, max_length=256)]
-    input: str | list[str] | list[int] | list[list[int]]
+    model: Annotated[str, Field(min_length=1, max_length=256, examples=["hearth-embedding", "nomic-embed-text"])]
+    input: Annotated[Any, WithJsonSchema(EMBEDDING_INPUT)]
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Field(ge=1)] | None = None
     user: str | None = None
+
+
+class CompletionUpdate(Wire):
+    """Body of POST /v1/chat/completions/{completion_id}; null empties the metadata."""
+
+    metadata: dict[str, Any] | None
 
 
 class RouteRequest(Wire):

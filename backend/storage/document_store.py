@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from pathlib import Path
 from typing import Protocol
 
-from backend.models.documents import Document, PageText
+from backend.models.documents import Document, PageText, Terms
 from backend.models.run import Owner
+
+MAX_LISTED = 10_000
 
 
 class DocumentStore(Protocol):
-    """Files of one owner. A stranger's id and a missing id raise the same NotFound."""
+    """Files of one owner. A stranger's id, a missing id and that of an expired file raise the same NotFound."""
 
-    async def receive(self, owner: Owner, filename: str, parts: AsyncIterator[bytes], max_bytes: int) -> Document:
+    async def receive(
+        self,
+        owner: Owner,
+        filename: str,
+        parts: AsyncIterator[bytes],
+        max_bytes: int,
+        terms: Callable[[], Terms] = Terms,
+    ) -> Document:
         """Stream an upload to disk (never whole in memory), durably, and register it as `uploaded`.
 
-        `content_type` is left `application/octet-stream` until `update`. The same bytes again give back the
-        document that is there already, unless its ingestion failed: then it starts over.
+        `terms` is asked when all bytes are there, as what the file is for may be told after it; what it raises is
+        raised, and nothing is kept. `content_type` is left `application/octet-stream` until `update`.
+        The same bytes again give back the document that is there already, unless its ingestion failed: then it
+        starts over. It keeps its name and purpose, and of two times of expiry the later one. The same bytes for
+        another purpose are another document, except that all purposes for which a file is read count as one.
         Raises TooLarge above `max_bytes`, InvalidRequest when empty, StorageFull; nothing is left behind then.
         """
         ...
@@ -30,12 +42,31 @@ class DocumentStore(Protocol):
         """One page, newest first, and the total."""
         ...
 
+    async def list_after(
+        self,
+        owner: Owner,
+        *,
+        purpose: str | None = None,
+        after: str | None = None,
+        limit: int = MAX_LISTED,
+        newest_first: bool = True,
+    ) -> tuple[list[Document], bool]:
+        """The files that follow the one with id `after`, and whether more follow them.
+
+        Raises InvalidRequest for an `after` that is no file's id and never was.
+        """
+        ...
+
+    async def get_many(self, owner: Owner, file_ids: Collection[str]) -> dict[str, Document]:
+        """Those of the files that there are, by id; one look at the folder, however many are asked for."""
+        ...
+
     async def update(self, owner: Owner, document: Document) -> None:
         """Replace what is known. Raises NotFound when it was deleted meanwhile."""
         ...
 
     async def delete(self, owner: Owner, file_id: str) -> None:
-        """Remove bytes, metadata and extracted text. Raises NotFound."""
+        """Remove bytes, metadata and extracted text, of an expired file too. Raises NotFound."""
         ...
 
     async def drop_content(self, owner: Owner, file_id: str) -> None:
@@ -54,10 +85,23 @@ class DocumentStore(Protocol):
         """Extracted text of one page (None: the first). Raises NotFound."""
         ...
 
+    async def pages(self, owner: Owner, file_id: str) -> list[PageText]:
+        """All of the extracted text, at most a few MiB. Raises NotFound."""
+        ...
+
     async def unfinished(self, owner: Owner) -> list[tuple[Owner, Document]]:
         """SERVER only: documents of all owners left `uploaded` or `processing`, oldest first, for restart."""
         ...
 
-    async def ready_names(self, owner: Owner, limit: int = 200) -> tuple[str, ...]:
-        """File names of ready documents, newest first, from memory: called for every chat request."""
+    async def expired(self, owner: Owner) -> list[tuple[Owner, Document]]:
+        """SERVER only: files of all owners whose time is over and that are still on the disk."""
+        ...
+
+    async def ready_names(
+        self, owner: Owner, limit: int = 200, files: Collection[str] | None = None
+    ) -> tuple[str, ...]:
+        """File names of ready documents, newest first, from memory: called for every chat request.
+
+        `files`: of these ids alone.
+        """
         ...

@@ -6,11 +6,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from backend.storage.artifact_store import ArtifactStore
+from backend.storage.collection_store import CollectionStore
+from backend.storage.completion_store import CompletionStore
 from backend.storage.conversation_store import ConversationStore
 from backend.storage.document_store import DocumentStore
 from backend.storage.preference_store import PreferenceStore
+from backend.storage.response_store import ItemConversationStore, ResponseStore
 from backend.storage.run_store import RunStore
 from backend.storage.table_store import TableStore
+from backend.storage.upload_store import UploadStore
 from backend.storage.user_store import SessionStore, UserStore
 
 
@@ -22,9 +26,14 @@ class Stores:
     sessions: SessionStore
     conversations: ConversationStore
     documents: DocumentStore
+    collections: CollectionStore
+    uploads: UploadStore
     runs: RunStore
+    completions: CompletionStore
     artifacts: ArtifactStore
     preferences: PreferenceStore
     tables: TableStore
+    responses: ResponseStore
+    item_conversations: ItemConversationStore
     damaged: Callable[[], list[str]]
     aclose: Callable[[], Awaitable[None]]

@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 from backend.core.agent import AgentFactory
 from backend.core.checkpoint import sources_from_json, sources_to_json
 from backend.core.citations import resolve_citations
+from backend.core.formatted_run import in_form
 from backend.core.toolbox import Toolbox, ToolRegistry
 from backend.core.tracing import TracedProvider
-from backend.llm.port import Model
+from backend.llm.port import Model, ResponseFormat
 from backend.models.errors import HearthError
 from backend.models.messages import Event, Finished, Message, ModelCalled, Sources, TextDelta
 from backend.models.run import RunContext
 from backend.models.tools import ToolSpec
+from backend.tasks.attachments import as_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class AgenticTask:
     caller_tools: Sequence[ToolSpec] = ()
     late: Callable[[ModelCalled], None] | None = None
     """Told of the calls of the model that were broken off together with the run."""
+    response_format: ResponseFormat | None = None
+    """What the answer must be, whatever the agent makes of it."""
 
     async def run(self, messages: Sequence[Message], context: RunContext) -> AsyncGenerator[Event, None]:
         """The agent's events, with a ModelCalled after each call of the model; Sources (every `[n]` of the answer
@@ -37,15 +41,19 @@ class AgenticTask:
         """
         toolbox = self.registry.toolbox(context, caller=self.caller_tools)
         toolbox.guard.own_words = [message.content for message in messages if message.role == "user"]
-        toolbox.guard.read_untrusted = any(message.role == "tool" for message in messages)
+        toolbox.guard.read_untrusted = any(message.role == "tool" or message.attached for message in messages)
         if context.checkpoint is not None:
             toolbox.guard.read_untrusted = True
             toolbox.sources.extend(sources_from_json(context.checkpoint["sources"]))
         traced = TracedProvider(self.model.provider)
         answer: list[str] = []
-        agent = self.create_agent(replace(self.model, provider=traced), toolbox)
+        model, read = replace(self.model, provider=traced), as_read(messages)
+        agent = self.create_agent(model, toolbox)
+        run = agent.run(read, context)
+        if self.response_format is not None:
+            run = in_form(run, read, model, self.response_format)
         try:
-            async with aclosing(agent.run(messages, context)) as events:
+            async with aclosing(run) as events:
                 async for event in events:
                     if traced.waiting:
                         for call in traced.take():

@@ -12,21 +12,31 @@ from backend.core.registry import AgentEntry
 from backend.core.router import Router
 from backend.core.toolbox import ToolRegistry
 from backend.llm.port import ChatRequest, Model, ResponseFormat, Sampling, ToolChoice
+from backend.models.collections import ANYTHING, SearchLimits
 from backend.models.conversations import StoredMessage
 from backend.models.errors import InvalidRequest, UnsupportedParameter
 from backend.models.messages import Event, Message, Route
 from backend.models.run import Budget, Owner, RunContext
 from backend.models.tools import ToolSpec
 from backend.storage.stores import Stores
+from backend.tasks.attachments import Attachment, Attachments
 from backend.tasks.chat_task import ChatTask
+from backend.tasks.choices import side_by_side
+from backend.tasks.limits import refuse_beyond_one_answer, refuse_pictures, refuse_unreadable, refuse_with_agent
 from backend.tasks.live_runs import LiveRuns
 from backend.tasks.model_catalog import ModelCatalog, Resolved
 from backend.tasks.paused import PausedRun, Session, paused_run
 from backend.tasks.recording import Recorder
 from backend.tasks.smart_agent_task import SmartAgentTask
+from backend.tasks.tools_only import TOOLS_ONLY
 from backend.tasks.tracking import Tracking
+from backend.tools.collection_search import names_in
 from backend.utils.untrusted import new_fence
 
+SEARCHING_AGENT = "react"
+"""Answers when the request itself says that something has to be searched."""
+RETRIEVER = "rag_retrieval"
+WEB_SEARCH = "web_search"
 HISTORY_MESSAGES = 200
 """How many stored messages a continued session brings back; the provider trims them to the window."""
 
@@ -45,6 +55,8 @@ class Question:
     sampling: Sampling = field(default_factory=Sampling)
     reasoning_effort: str | None = None
     session_id: str | None = None
+    session_holds: int | None = None
+    """How many of the leading messages the named session holds already; None: told by what they are."""
     store: bool = True
     budget: Mapping[str, float | None] = field(default_factory=dict)
     """Limits of Budget by name; they only ever lower the server's."""
@@ -57,8 +69,22 @@ class Question:
     """Ids of the documents the run may search; None means all of the caller's."""
     collections: tuple[str, ...] = ()
     """Ids of collections to search instead of all documents."""
+    search: SearchLimits = ANYTHING
+    """How a search of `collections` is narrowed."""
     streamed: bool = False
     """The caller reads the answer while it is written."""
+    n: int = 1
+    """How many answers; with more than one, `Answer.events` are OfChoice, and the first answer is the one kept."""
+    logprobs: int | None = None
+    """As in ChatRequest."""
+    suffix: str | None = None
+    """As in ChatRequest; for plain completions of one message."""
+    attachments: tuple[Attachment, ...] = ()
+    """Files of the messages."""
+    keep_whole: bool = False
+    """As in ChatRequest; an agent shortens what it collects all the same."""
+    web_search: bool = False
+    """The caller wants the web searched: an agent answers, and the tool has to be there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +107,7 @@ class Answering:
     registry: ToolRegistry
     agents: Mapping[str, AgentEntry]
     live: LiveRuns
+    attachments: Attachments
 
     async def prepare(self, owner: Owner, question: Question, request_id: str, base_url: str = "") -> Answer:
         """Check everything that can be checked before the first byte, and build the stream.
@@ -88,22 +115,30 @@ class Answering:
         Raises ModelNotFound, NotFound (session), InvalidRequest, UpstreamUnreachable.
         """
         resolved = await self.catalog.resolve(question.model)
+        refuse_pictures(question.messages, resolved.info)
         paused = await paused_run(self.stores.runs, owner, question.messages) if question.agent != "chat" else None
+        if paused is not None:
+            refuse_beyond_one_answer(question)
         fixed = paused.agent if paused is not None else self._fixed_way(question, resolved)
         session = paused.session(question.store) if paused is not None else await self._session(owner, question)
         context = await self._context(owner, session.id, request_id, base_url, question)
+        if question.attachments:
+            question, fixed = await self._with_files(context, question, resolved, fixed)
         if fixed not in ("plain", "chat"):
             context = await self._with_tools(context, question)
         if paused is not None:
             context = replace(context, run_id=paused.run_id, checkpoint=paused.checkpoint)
         messages = (*session.history, *question.messages)
         tracking = self._tracking(context, resolved.info.id, session, messages, paused)
-        events = self._task(question, resolved, fixed, tracking).run(messages, context)
+        task = self._task(question, resolved, fixed, tracking)
+        events = task.run(messages, context)
         if session.id is not None:
             recorder = Recorder(
                 self.stores.conversations, self.live, context, resolved.info.id, session.new, session.exists
             )
             events = recorder.run(events)
+        if question.n > 1 and isinstance(task, ChatTask):
+            events = side_by_side([events, *(task.other(n).run(messages, context) for n in range(1, question.n))])
         return Answer(context, resolved.info.id, events)
 
     async def decide(self, owner: Owner, question: Question, request_id: str) -> Route:
@@ -118,12 +153,19 @@ class Answering:
     def _fixed_way(self, question: Question, resolved: Resolved) -> str | None:
         """The agent the request asks for, by its body or its model id; None when the router decides."""
         asked = question.agent if question.agent not in (None, "auto") else None
+        if question.web_search and asked is None:
+            asked = resolved.agent if question.agent is None and resolved.agent != "auto" else SEARCHING_AGENT
         if asked not in (None, "chat") and asked not in self.agents:
             ways = ", ".join(["auto", "chat", *self.agents])
             raise InvalidRequest(f"There is no agent {str(asked)[:64]!r}: use one of {ways}.", param="agent")
         if asked not in (None, "chat"):
-            _refuse_with_agent(question)
-        elif question.tools or question.response_format is not None:
+            refuse_with_agent(question, resolved.info)
+        elif question.web_search:
+            raise UnsupportedParameter(
+                "A plain completion searches nothing: leave out web_search_options, or name another agent.",
+                param="web_search_options",
+            )
+        elif question.tools or question.response_format or question.logprobs is not None or question.n > 1:
             return "plain"
         if asked is None and question.agent is None and resolved.agent != "auto":
             return resolved.agent
@@ -157,10 +199,19 @@ class Answering:
             sampling=question.sampling,
             response_format=question.response_format,
             reasoning_effort=question.reasoning_effort,
+            logprobs=question.logprobs,
+            suffix=question.suffix,
+            keep_whole=question.keep_whole,
         )
         if fixed in ("plain", "chat"):
             return ChatTask(resolved.provider, request, question.streamed)
-        model = Model(resolved.provider, resolved.info, question.sampling, question.reasoning_effort)
+        model = Model(
+            resolved.provider,
+            resolved.info,
+            question.sampling,
+            question.reasoning_effort,
+            question.parallel_tool_calls,
+        )
         factories = {name: entry.create for name, entry in self.agents.items()}
         return SmartAgentTask(self.router, self.registry, factories, model, request, fixed, tracking)
 
@@ -209,19 +260,58 @@ class Answering:
                 )
         preferences = await self.stores.preferences.get(context.owner)
         wanted = known if question.enabled_tools is None else question.enabled_tools
+        allowed = frozenset(wanted) - preferences.disabled_tools - question.disabled_tools
+        if question.web_search and WEB_SEARCH not in allowed & self.registry.of(context.owner).keys():
+            raise UnsupportedParameter(
+                "The web cannot be searched here: leave out web_search_options, or have web_search switched on.",
+                param="web_search_options",
+            )
         return replace(
             context,
-            documents=await self.stores.documents.ready_names(context.owner),
-            allowed_tools=frozenset(wanted) - preferences.disabled_tools - question.disabled_tools,
+            documents=await self._names(context.owner, question),
+            allowed_tools=allowed,
             confirmed_tools=question.confirmed_tools,
             files=question.files,
             collections=question.collections,
+            search=question.search,
         )
+
+    async def _names(self, owner: Owner, question: Question) -> tuple[str, ...]:
+        """File names of the documents that the run may know of. Raises NotFound for a collection that is gone."""
+        collections, documents = self.stores.collections, self.stores.documents
+        return await names_in(
+            collections, documents, owner, question.files, question.collections, question.search.wanted
+        )
+
+    async def _with_files(
+        self, context: RunContext, question: Question, resolved: Resolved, fixed: str | None
+    ) -> tuple[Question, str | None]:
+        """The question with what there is to read of its files, and its way: an agent's that searches the larger ones
+        where one may. Raises NotFound, InvalidRequest, TooLarge, Conflict.
+        """
+        info, owner = resolved.info, context.owner
+        allowed = (await self._with_tools(context, question)).allowed_tools or frozenset()
+        may_search = fixed not in ("plain", "chat") and RETRIEVER in allowed & self.registry.of(owner).keys()
+        if TOOLS_ONLY in info.capabilities:
+            refuse_unreadable(question.attachments, may_search=may_search)
+        files = await self.attachments.read(owner, question.attachments, info.context_length)
+        if TOOLS_ONLY in info.capabilities:
+            # It reads nothing by itself, so it searches the small ones too.
+            wanted, messages = [str(each.attachment.file_id) for each in files], question.messages
+        else:
+            wanted = [str(each.attachment.file_id) for each in files if each.searchable and may_search]
+            messages = await self.attachments.put_in(
+                owner, question.messages, files, context.fence, searched=bool(wanted)
+            )
+        if wanted:
+            fixed = fixed or SEARCHING_AGENT
+            question = replace(question, files=(question.files or frozenset()) | frozenset(wanted))
+        return replace(question, messages=messages), fixed
 
     async def _session(self, owner: Owner, question: Question) -> Session:
         messages = question.messages
         if question.session_id is not None:
-            session = await self._continued(owner, question.session_id, messages)
+            session = await self._continued(owner, question.session_id, messages, question.session_holds)
             # Reading a conversation without adding to it: its history counts, this exchange is not kept.
             return session if question.store else replace(session, id=None)
         if not question.store:
@@ -234,29 +324,19 @@ class Answering:
             return Session(found, True, (), fresh)
         return Session(uuid.uuid4().hex, False, (), _worth_storing(messages))
 
-    async def _continued(self, owner: Owner, session_id: str, messages: tuple[Message, ...]) -> Session:
+    async def _continued(
+        self, owner: Owner, session_id: str, messages: tuple[Message, ...], holds: int | None
+    ) -> Session:
         """A named session. A client that sends its whole history keeps it; one that sends only its newest turn
         gets the stored turns put before it."""
         await self.stores.conversations.info(owner, session_id)
+        if holds is not None:
+            return Session(session_id, True, (), _worth_storing(messages[holds:]))
         past, fresh = split_at_last_turn(messages)
         if any(message.role == "assistant" for message in past):
             return Session(session_id, True, (), fresh)
         tail = await self.stores.conversations.tail(owner, session_id, HISTORY_MESSAGES)
         return Session(session_id, True, from_stored(tail), _worth_storing(messages))
-
-
-def _refuse_with_agent(question: Question) -> None:
-    """What cannot be combined with an agent. Raises UnsupportedParameter."""
-    if question.response_format is not None:
-        raise UnsupportedParameter(
-            "A response_format is only kept by plain completions: leave out agent, or the response_format.",
-            param="response_format",
-        )
-    if question.tools and question.tool_choice not in ("auto", "none"):
-        raise UnsupportedParameter(
-            "With agent, the agent chooses among your tools and the server's: leave out tool_choice, or the agent.",
-            param="tool_choice",
-        )
 
 
 def split_at_last_turn(messages: Sequence[Message]) -> tuple[tuple[Message, ...], tuple[Message, ...]]:

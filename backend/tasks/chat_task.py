@@ -9,6 +9,7 @@ from backend.core.enforcement import enforced, is_demanding
 from backend.llm.port import ChatRequest, ModelProvider
 from backend.models.messages import Event, Message
 from backend.models.run import RunContext
+from backend.tasks.attachments import as_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,14 @@ class ChatTask:
     def run(self, messages: Sequence[Message], context: RunContext) -> AsyncGenerator[Event, None]:
         """The provider's own stream, without a wrapper, since this is the path every token takes; only a request
         with tools or a response_format has its answer watched."""
-        request = replace(self.request, messages=tuple(messages))
+        request = replace(self.request, messages=as_read(messages))
         if not is_demanding(request):
             return self.provider.stream(request)
         return enforced(self.provider, request, streamed=self.streamed)
+
+    def other(self, number: int) -> ChatTask:
+        """The task of a further answer to the same request. A seed is moved on, or all answers would be one."""
+        sampling = self.request.sampling
+        if sampling.seed is None:
+            return self
+        return replace(self, request=replace(self.request, sampling=replace(sampling, seed=sampling.seed + number)))

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from backend.config.settings import Settings
 from backend.embeddings.port import Embedder
 from backend.loaders.port import Loader
-from backend.models.documents import Document, DocumentChunk, PageText
+from backend.models.documents import READ_PURPOSES, Document, DocumentChunk, PageText, Terms
 from backend.models.errors import HearthError, InvalidRequest, NotFound, UnsupportedFile, WorkerFailed
 from backend.models.run import SERVER, Owner
 from backend.storage.document_store import DocumentStore
@@ -37,6 +37,9 @@ PARSED_SHARE = 0.3
 TABLE_SHARE = 0.4
 """What making tables counts for, after parsing, in files that hold any."""
 PROGRESS_SECONDS = 0.5
+SETTLED = ("ready", "failed", "kept")
+"""States in which nothing goes on with a document."""
+IMAGES = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"))
 
 
 class IngestTask:
@@ -64,18 +67,37 @@ class IngestTask:
         self._turns: dict[Owner, asyncio.Semaphore] = {}
         self._jobs: dict[tuple[Owner, str], asyncio.Task[None]] = {}
         self._watchers: dict[tuple[Owner, str], set[asyncio.Event]] = {}
+        self.when_deleted: list[Callable[[Owner, str], Awaitable[None]]] = []
+        """Called with the id of each document that is gone, so that nothing elsewhere outlives it."""
 
-    async def upload(self, owner: Owner, filename: str, parts: AsyncIterator[bytes]) -> Document:
-        """Store a file and start its ingestion. The same bytes again give back the document that is there.
+    async def upload(
+        self,
+        owner: Owner,
+        filename: str,
+        parts: AsyncIterator[bytes],
+        terms: Callable[[], Terms] = Terms,
+        *,
+        keep_refused: bool = False,
+    ) -> Document:
+        """Store a file and start its ingestion, if it is to be read. The same bytes again give back what is there.
 
+        Files that are not to be read are kept as they came; so are images of `user_data`, which are for looking at.
+        With `keep_refused` a file that should be read and cannot be is known as failed, otherwise it leaves nothing.
         Raises TooLarge, UnsupportedFile, InvalidRequest (empty), StorageFull; nothing is left behind then.
         """
-        document = await self._documents.receive(owner, filename, parts, self._settings.max_upload_bytes)
-        if document.status in ("ready", "processing") or (owner, document.file_id) in self._jobs:
+        document = await self._documents.receive(owner, filename, parts, self._settings.max_upload_bytes, terms)
+        if document.status in ("processing", *SETTLED) or (owner, document.file_id) in self._jobs:
             return document
+        if document.purpose not in READ_PURPOSES:
+            return await self._keep(owner, document)
         try:
             loader = await self._loader_for(owner, document)
-        except UnsupportedFile:
+        except UnsupportedFile as error:
+            if document.purpose == "user_data" and await self._image_type(owner, document) is not None:
+                return await self._keep(owner, document)
+            if keep_refused:
+                await self._fail(owner, document, error.message)
+                return await self._documents.get(owner, document.file_id)
             await self._documents.delete(owner, document.file_id)
             raise
         document = replace(document, content_type=loader.content_type, status="processing", error=None)
@@ -83,9 +105,16 @@ class IngestTask:
         self._start(owner, document, loader)
         return document
 
+    async def document(self, owner: Owner, file_id: str) -> Document:
+        """Raises NotFound."""
+        return await self._documents.get(owner, file_id)
+
     async def resume(self) -> None:
         """Start again what an earlier process left half done."""
         for owner, document in await self._documents.unfinished(SERVER):
+            if document.purpose not in READ_PURPOSES:
+                await self._keep(owner, document)
+                continue
             try:
                 loader = await self._loader_for(owner, document)
             except (UnsupportedFile, NotFound) as error:
@@ -124,6 +153,17 @@ class IngestTask:
     async def delete(self, owner: Owner, file_id: str) -> None:
         """Remove a document and every trace of it, also while it is being ingested. Raises NotFound."""
         await self._documents.get(owner, file_id)
+        await self._remove(owner, file_id)
+
+    async def sweep(self) -> int:
+        """Remove every document whose time is over; how many."""
+        expired = await self._documents.expired(SERVER)
+        for owner, document in expired:
+            with contextlib.suppress(NotFound):
+                await self._remove(owner, document.file_id)
+        return len(expired)
+
+    async def _remove(self, owner: Owner, file_id: str) -> None:
         job = self._jobs.get((owner, file_id))
         if job is not None:
             job.cancel()
@@ -131,10 +171,12 @@ class IngestTask:
         await self._documents.delete(owner, file_id)
         await self._vectors.delete(owner, file_id)
         await self._tables.delete(owner, file_id)
+        for follower in self.when_deleted:
+            await follower(owner, file_id)
         self._notify((owner, file_id))
 
     async def events(self, owner: Owner, file_id: str) -> AsyncGenerator[Document, None]:
-        """The document now, and again whenever something changed, until it is ready, failed or gone.
+        """The document now, and again whenever something changed, until it is ready, failed, kept or gone.
 
         Raises NotFound before the first value.
         """
@@ -146,7 +188,7 @@ class IngestTask:
                 changed.clear()
                 document = await self._documents.get(owner, file_id)
                 yield document
-                if document.status in ("ready", "failed"):
+                if document.status in SETTLED:
                     return
                 await changed.wait()
         finally:
@@ -163,8 +205,7 @@ class IngestTask:
             await asyncio.wait(jobs)
 
     async def _loader_for(self, owner: Owner, document: Document) -> Loader:
-        path = await self._documents.path(owner, document.file_id)
-        head = await asyncio.to_thread(_head, path)
+        head = await self._head(owner, document)
         extension = PurePosixPath(document.filename).suffix.lower()
         known = [loader for loader in self._loaders if extension in loader.extensions]
         for loader in known:
@@ -175,6 +216,23 @@ class IngestTask:
         kinds = ", ".join(sorted({each for loader in self._loaders for each in loader.extensions}))
         what = f"{extension[:20]} files" if extension else "files without an extension"
         raise UnsupportedFile(f"Hearth cannot read {what}: upload one of {kinds}.")
+
+    async def _head(self, owner: Owner, document: Document) -> bytes:
+        path = await self._documents.path(owner, document.file_id)
+        return await asyncio.to_thread(_head, path)
+
+    async def _image_type(self, owner: Owner, document: Document) -> str | None:
+        """By its first bytes; None when it is no image."""
+        head = await self._head(owner, document)
+        if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+            return "image/webp"
+        return next((kind for mark, kind in IMAGES if head.startswith(mark)), None)
+
+    async def _keep(self, owner: Owner, document: Document) -> Document:
+        """Leave a document as it came."""
+        kind = await self._image_type(owner, document) or document.content_type
+        document = replace(document, status="kept", content_type=kind, progress=1.0, error=None)
+        return await self._progress(owner, document)
 
     def _start(self, owner: Owner, document: Document, loader: Loader) -> None:
         key = (owner, document.file_id)
@@ -269,8 +327,11 @@ class IngestTask:
     async def _reindex(self, owner: Owner) -> None:
         """The index was made by another embedder: empty it and take every ready document in again."""
         await self._vectors.reset(owner)
-        documents, total = await self._documents.list_documents(owner, page=1, limit=100_000)
-        log.info("re-indexing %d documents of %s with %s", total, owner.user, self._embedder.name)
+        documents, more = await self._documents.list_after(owner)
+        while more:
+            further, more = await self._documents.list_after(owner, after=documents[-1].file_id)
+            documents += further
+        log.info("re-indexing %d documents of %s with %s", len(documents), owner.user, self._embedder.name)
         for document in documents:
             if document.status == "ready" and (owner, document.file_id) not in self._jobs:
                 again = replace(document, status="processing", progress=0.0)

@@ -132,7 +132,7 @@ class SignIn:
         if credential.startswith("sk-"):
             found = await self._users.user_of_key(SERVER, hash_key(credential))
             if found is None:
-                raise NotSignedIn("The API key is not valid: make one on the page or with `keys create`.")
+                raise NotSignedIn("Incorrect API key provided: make one on the page or with `keys create`.")
             user, key = found
             return Identity(user, key=key)
         claims = read_access_token(credential, self._key, time.time())

@@ -61,7 +61,7 @@ class SmartAgentTask:
             return _after_routing(called, ChatTask(self.model.provider, self.request).run(messages, context))
         create, tracking = self.agents[route.agent], self.tracking
         late = tracking.late if tracking is not None else None
-        task = AgenticTask(create, self.model, self.registry, self.request.tools, late)
+        task = AgenticTask(create, self.model, self.registry, self.request.tools, late, self.request.response_format)
         events = _after_routing(called, task.run(messages, context))
         return events if tracking is None else tracking.run(route, events)
 

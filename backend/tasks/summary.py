@@ -81,6 +81,26 @@ class RunSummary:
         completion = sum(each.completion_tokens for each in self.usage)
         return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
+    def usage_json(self, *others: RunSummary) -> dict[str, Any]:
+        """The same with OpenAI's details, over other answers to the same request as well. What the model's server
+        took from its cache is counted as read, and not told apart."""
+        calls = [each for summary in (self, *others) for each in summary.usage]
+        prompt = sum(each.prompt_tokens for each in calls)
+        completion = sum(each.completion_tokens for each in calls)
+        reasoning = sum(each.reasoning_tokens for each in calls)
+        return {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+            "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+            "completion_tokens_details": {
+                "reasoning_tokens": reasoning,
+                "audio_tokens": 0,
+                "accepted_prediction_tokens": 0,
+                "rejected_prediction_tokens": 0,
+            },
+        }
+
     def as_hearth(self, context: RunContext, base_url: str) -> dict[str, Any]:
         """The `hearth` object of the wire."""
         out: dict[str, Any] = {

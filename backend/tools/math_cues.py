@@ -11,6 +11,7 @@ from functools import partial
 
 from backend.tools import math_cue_words as say
 from backend.tools.math_dates import days_between
+from backend.tools.math_temperatures import temperature_of
 from backend.utils.language import detect_language
 from backend.utils.math_text import FoundExpression, find_expressions
 from backend.utils.number_words import with_digits
@@ -76,6 +77,9 @@ def expressions(query: str) -> list[FoundExpression]:
     text = with_digits(query, language)
     if language in _POINT_LANGUAGES:
         text = _POINT_GROUPS.sub(lambda found: found.group().replace(".", ""), text)
+    temperature = temperature_of(text, decimal_comma=language != "en")
+    if temperature is not None:
+        return [FoundExpression(temperature, SURE)]
     plain = find_expressions(query) if _same_numbers(text, query) else []
     if max((each.confidence for each in plain), default=0.0) >= EVERYDAY or not re.search(r"\d", text):
         return plain

@@ -7,6 +7,7 @@ import logging
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from backend.models.errors import NotAllowed
 from backend.models.run import SERVER, Owner, RunContext
 from backend.models.tools import ToolResult
-from backend.tools.mcp_config import ServerEntry, read_config
+from backend.tools.mcp_config import ConfigFile, ServerEntry
 from backend.tools.mcp_connection import START_S, Connection
 from backend.tools.mcp_results import result_of
 from backend.tools.mcp_text import MAX_DESCRIPTION_CHARS, SchemaRefused, argument_schema, one_line, plain, tool_name
@@ -35,8 +36,9 @@ _ADDRESS = re.compile(r"(?i)\b[a-z][a-z0-9+.-]{1,20}://[^\s\"'<>]+")
 def create_source(services: ToolServices) -> McpTools:
     settings = services.settings
     path = settings.mcp_config or settings.data_dir / "mcp.json"
-    entries, refused = read_config(path, named=settings.mcp_config is not None)
-    return McpTools(entries, refused, services.artifacts, services.users)
+    file = ConfigFile(path, named=settings.mcp_config is not None)
+    entries, refused = file.read()
+    return McpTools(entries, refused, services.artifacts, services.users, file=file)
 
 
 class AnyArguments(BaseModel):
@@ -62,7 +64,9 @@ class McpTool(BaseTool):
         self.timeout_s = plugin.entry.timeout + 5.0
         self.needs_confirmation = needs_confirmation(plugin.entry, listed)
         self._plugin = plugin
-        self._listed_name = listed.name
+        self.server = plugin.entry.name
+        self.server_url = plugin.entry.url or ""
+        self.listed_name = listed.name
 
     def allows(self, owner: Owner) -> bool:
         return self._plugin.allows(owner)
@@ -74,7 +78,7 @@ class McpTool(BaseTool):
         """Raises NotAllowed, ToolUnavailable, ServiceFailed."""
         if not self.allows(context.owner):
             raise NotAllowed(f"{self.name} is not yours to use.")
-        answer = await self._plugin.connection.call(self._listed_name, arguments)
+        answer = await self._plugin.connection.call(self.listed_name, arguments)
         return await result_of(self.name, answer, self._plugin.artifacts, context)
 
 
@@ -156,12 +160,18 @@ class McpTools:
         artifacts: ArtifactStore,
         users: UserStore | None = None,
         start_s: float = START_S,
+        file: ConfigFile | None = None,
     ) -> None:
-        self.plugins = [Plugin(entry, artifacts, users, start_s) for entry in entries]
+        """`file`: where to look for changes of the entries; None means that they stay as they are."""
+        self._make = partial(Plugin, artifacts=artifacts, users=users, start_s=start_s)
+        self.plugins = [self._make(entry) for entry in entries]
         self._refused = refused
+        self._file = file
+        self._leaving: set[asyncio.Task[None]] = set()
 
     async def reach(self, seconds: float) -> None:
         """Start what is not running and not waiting after a failure; wait for it at most so long."""
+        await self._follow_file()
         for plugin in self.plugins:
             plugin.connection.begin()
             await plugin.read_names()
@@ -173,8 +183,32 @@ class McpTools:
     def unavailable(self) -> Sequence[Unavailable]:
         return [*self._refused, *(each for plugin in self.plugins for each in plugin.unable())]
 
+    async def _follow_file(self) -> None:
+        """Take over what has changed in the file: servers whose entry is the same run on, the others end."""
+        found = None if self._file is None else await asyncio.to_thread(self._file.read_if_changed)
+        if found is None:
+            return
+        entries, self._refused = found
+        if entries is None:
+            log.warning("the MCP configuration cannot be read now; its servers stay as they are")
+            return
+        running = {plugin.entry.name: plugin for plugin in self.plugins}
+        kept = {entry.name: running[entry.name] for entry in entries if _runs_as(running.get(entry.name), entry)}
+        ended = [plugin for name, plugin in running.items() if name not in kept]
+        self.plugins = [kept.get(entry.name) or self._make(entry) for entry in entries]
+        log.info("the MCP configuration changed: %d servers, %d of them as before", len(entries), len(kept))
+        for plugin in ended:
+            # Not waited for: a program may take seconds to end, and somebody's question is waiting.
+            task = asyncio.create_task(plugin.connection.aclose())
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+
     async def aclose(self) -> None:
-        await asyncio.gather(*(plugin.connection.aclose() for plugin in self.plugins))
+        await asyncio.gather(*(plugin.connection.aclose() for plugin in self.plugins), *self._leaving)
+
+
+def _runs_as(plugin: Plugin | None, entry: ServerEntry) -> bool:
+    return plugin is not None and plugin.entry == entry
 
 
 def needs_confirmation(entry: ServerEntry, listed: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,8 @@ from backend.tools.port import Unavailable
 
 MAX_FILE_BYTES = 1_048_576
 MAX_SERVERS = 50
+LOOK_EVERY_S = 1.0
+_WHOLE_FILE = "Servers of the Model Context Protocol."
 _SERVER_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$"
 _Text = Annotated[str, Field(max_length=8_000, pattern=r"^[^\x00]*$")]
 _Line = Annotated[str, Field(max_length=8_000, pattern=r"^[^\x00\r\n]*$")]
@@ -112,4 +115,39 @@ def _entries(servers: dict[str, Any]) -> tuple[Sequence[ServerEntry], Sequence[U
 
 
 def _broken(reason: str) -> Unavailable:
-    return Unavailable("mcp", "Servers of the Model Context Protocol.", f"MCP configuration: {reason}")
+    return Unavailable("mcp", _WHOLE_FILE, f"MCP configuration: {reason}")
+
+
+class ConfigFile:
+    """The file while the server runs: read again when it has changed, looked at no more than once a second."""
+
+    def __init__(self, path: Path, *, named: bool) -> None:
+        """`named`: a setting names the file, so that it must exist."""
+        self._path = path
+        self._named = named
+        self._looked_at = -LOOK_EVERY_S
+        self._seen: tuple[int, ...] | None = None
+
+    def read(self) -> tuple[Sequence[ServerEntry], Sequence[Unavailable]]:
+        """See read_config."""
+        self._seen = self._state()
+        return read_config(self._path, named=self._named)
+
+    def read_if_changed(self) -> tuple[Sequence[ServerEntry] | None, Sequence[Unavailable]] | None:
+        """As `read`, None when there is nothing new. The servers are None when the file cannot be read as a whole:
+        somebody may be in the middle of writing it."""
+        if time.monotonic() - self._looked_at < LOOK_EVERY_S:
+            return None
+        self._looked_at = time.monotonic()
+        if self._state() == self._seen:
+            return None
+        entries, refused = self.read()
+        return (None if any(each.description == _WHOLE_FILE for each in refused) else entries), refused
+
+    def _state(self) -> tuple[int, ...] | None:
+        """What changes with the file's content; None while there is no file."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino

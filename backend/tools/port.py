@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from backend.config.settings import Settings
     from backend.embeddings.port import Embedder
     from backend.storage.artifact_store import ArtifactStore
+    from backend.storage.collection_store import CollectionStore
     from backend.storage.document_store import DocumentStore
     from backend.storage.table_store import TableStore
     from backend.storage.user_store import UserStore
@@ -43,6 +44,7 @@ class ToolServices:
     """For turning a configured user name into an id; None where there are no accounts."""
     sandbox: Sandbox | None = None
     """Where code that nobody here wrote may run; None where there is none at all."""
+    collections: CollectionStore | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,12 @@ class Tool(Protocol):
 
     imported: bool
     """True for a tool of another server, which is not offered on to others."""
+    server: str
+    """Name of the server an imported tool comes from, as the operator has set it up; empty for our own."""
+    server_url: str
+    """That server's address; empty where it has none."""
+    listed_name: str
+    """What that server calls the tool; empty for our own."""
 
     def allows(self, owner: Owner) -> bool:
         """Whether this user may know of the tool and use it."""
@@ -108,6 +116,9 @@ class BaseTool:
     needs_confirmation: bool = False
     parameters: Mapping[str, Any] | None = None
     imported: bool = False
+    server: str = ""
+    server_url: str = ""
+    listed_name: str = ""
 
     def allows(self, owner: Owner) -> bool:
         return True

@@ -14,6 +14,7 @@ from backend.models.documents import Document, DocumentChunk, Hit
 from backend.models.run import Owner, RunContext
 from backend.models.tools import Proposal, Source, ToolResult
 from backend.storage.document_store import DocumentStore
+from backend.tools.collection_search import CollectionSearch, Found, Scope
 from backend.tools.port import BaseTool, ToolServices
 from backend.tools.rag_cues import (
     MAX_CHARS,
@@ -77,32 +78,43 @@ class RagRetriever(BaseTool):
     timeout_s = 60.0
     untrusted = True
 
-    def __init__(self, embedder: Embedder, vectors: VectorStore, documents: DocumentStore) -> None:
+    def __init__(
+        self,
+        embedder: Embedder,
+        vectors: VectorStore,
+        documents: DocumentStore,
+        collections: CollectionSearch | None = None,
+    ) -> None:
         self._embedder = embedder
         self._vectors = vectors
         self._documents = documents
+        self._collections = collections
 
     async def run(self, arguments: Arguments, context: RunContext) -> ToolResult:
         """`data` is {"hits": [{file_id, filename, page, score, text}]}, best first. Failing to find is no error."""
         owner, query = context.owner, arguments.query[:MAX_CHARS]
+        scope = await self._scope(context)
         if context.documents and not arguments.files and asks_for_names(query):
-            return _names(context.documents)
-        if await self._vectors.count(owner) == 0:
+            return _names(context.documents if scope is None else await self._names(owner, scope))
+        if (await self._vectors.count(owner) == 0) if scope is None else not scope.files:
             return _nothing("The user has no documents that are ready to be searched; they can upload some.")
-        if await self._vectors.needs_reindex(owner, self._embedder.name):
-            return ToolResult("", error="The documents are not searchable until they have been indexed again.")
-        files: list[str] | None = None
+        named: list[str] | None = None
         if arguments.files:
-            files, unknown = await self._resolve(owner, arguments.files)
+            named, unknown = await self._resolve(owner, arguments.files, scope)
             if unknown:
                 return ToolResult("", error=unknown)
+        limit = context.search.max_results or arguments.top_k
+        if scope is not None and (scope.own or context.search.threshold):
+            return await self._search_collections(query, limit, context, scope, named)
+        if await self._vectors.needs_reindex(owner, self._embedder.name):
+            return ToolResult("", error="The documents are not searchable until they have been indexed again.")
+        files = named if named is not None or scope is None else sorted(scope.main)
         vector = await self._embedder.embed_query(query)
-        hits = await self._vectors.search(owner, vector, query, arguments.top_k, files)
-        relevant = [hit for hit in hits if _is_relevant(hit)]
+        hits = await self._vectors.search(owner, vector, query, limit, files)
+        relevant = await self._living(owner, [hit for hit in hits if _is_relevant(hit)])
         if not relevant:
-            where = "the named documents" if files else "the user's documents"
-            return _nothing(f"Nothing relevant was found in {where}.")
-        return _result(await self._passages(owner, relevant))
+            return _nothing_in(named)
+        return _result(await self._passages(owner, relevant), scope)
 
     def propose(self, query: str, context: RunContext) -> Sequence[Proposal]:
         if not context.documents or not query.strip():
@@ -121,9 +133,47 @@ class RagRetriever(BaseTool):
             return (Proposal({"query": asked}, 0.55, "a question that the user's documents may answer"),)
         return ()
 
-    async def _resolve(self, owner: Owner, wanted: Sequence[str]) -> tuple[list[str], str]:
+    async def _scope(self, context: RunContext) -> Scope | None:
+        """The documents that this run is limited to; None when it may search all of them.
+
+        Raises NotFound or InvalidRequest for a collection that is gone or has expired.
+        """
+        if context.collections and self._collections is not None:
+            collections = await self._collections.resolve(context.owner, context.collections)
+            return await self._collections.scope(
+                context.owner, collections, context.search.wanted, context.files or frozenset()
+            )
+        if context.files is None and not context.collections:
+            return None
+        there = await self._documents.get_many(context.owner, context.files or ())
+        return Scope(frozenset(file_id for file_id, document in there.items() if document.status == "ready"))
+
+    async def _names(self, owner: Owner, scope: Scope) -> Sequence[str]:
+        return await self._documents.ready_names(owner, files=scope.files)
+
+    async def _living(self, owner: Owner, hits: Sequence[Hit]) -> list[Hit]:
+        """Those of documents that have not expired since they were indexed."""
+        there = await self._documents.get_many(owner, {hit.chunk.file_id for hit in hits})
+        return [hit for hit in hits if hit.chunk.file_id in there]
+
+    async def _search_collections(
+        self, query: str, limit: int, context: RunContext, scope: Scope, named: Sequence[str] | None
+    ) -> ToolResult:
+        """Where several indexes are searched, or only what scores enough counts."""
+        if self._collections is None:
+            return _nothing_in(named)
+        searched = scope if named is None else scope.within(named)
+        found = await self._collections.search(context.owner, searched, [query], limit, context.search)
+        relevant = [each for each in found if each.score >= RELEVANT_COSINE / 2]
+        return _result([_whole(each) for each in relevant], scope) if relevant else _nothing_in(named)
+
+    async def _resolve(self, owner: Owner, wanted: Sequence[str], scope: Scope | None) -> tuple[list[str], str]:
         """Ids of the wanted files, or a sentence naming those there are. Case does not count, nor an extension."""
-        ready = [each for each in await self._all_documents(owner) if each.status == "ready"]
+        ready = [
+            each
+            for each in await self._all_documents(owner)
+            if each.status == "ready" and (scope is None or each.file_id in scope.files)
+        ]
         found: list[str] = []
         for name in wanted:
             matches = _matching(ready, name.strip())
@@ -164,11 +214,24 @@ class RagRetriever(BaseTool):
 
 
 def create(services: ToolServices) -> RagRetriever:
-    return RagRetriever(services.embedder, services.vectors, services.documents)
+    embedder, vectors, documents = services.embedder, services.vectors, services.documents
+    if services.collections is None:
+        return RagRetriever(embedder, vectors, documents)
+    finder = CollectionSearch(services.collections, documents, vectors, embedder)
+    return RagRetriever(embedder, vectors, documents, finder)
 
 
 def _nothing(text: str) -> ToolResult:
     return ToolResult(text, data={"hits": []})
+
+
+def _nothing_in(named: Sequence[str] | None) -> ToolResult:
+    where = "the named documents" if named else "the user's documents"
+    return _nothing(f"Nothing relevant was found in {where}.")
+
+
+def _whole(found: Found) -> _Passage:
+    return _Passage(found.chunk, found.chunk.index, found.chunk.text, found.score)
 
 
 def _names(documents: Sequence[str]) -> ToolResult:
@@ -235,11 +298,12 @@ def _overlap(left: str, right: str) -> int:
     return 0
 
 
-def _result(passages: Sequence[_Passage]) -> ToolResult:
+def _result(passages: Sequence[_Passage], scope: Scope | None = None) -> ToolResult:
+    """With a scope, the attributes that its collections give each file are told too."""
     sources = tuple(_source(passage) for passage in passages)
     found = "1 passage" if len(sources) == 1 else f"{len(sources)} passages"
     names = _listed([passage.first.filename for passage in passages])
-    hits = [
+    hits: list[dict[str, Any]] = [
         {
             "file_id": source.file_id,
             "filename": source.filename,
@@ -249,6 +313,9 @@ def _result(passages: Sequence[_Passage]) -> ToolResult:
         }
         for source in sources
     ]
+    if scope is not None:
+        for hit in hits:
+            hit["attributes"] = dict(scope.attributes.get(hit["file_id"], {}))
     return ToolResult(f"Found {found} in {names}.", data={"hits": hits}, sources=sources)
 
 

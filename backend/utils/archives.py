@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 MAX_ENTRIES = 2000
@@ -37,7 +38,7 @@ def check_archive(path: Path, main: str, what: str) -> None:
             total = 0
             for entry in entries:
                 total += _inflated(archive, entry, MAX_UNPACKED_BYTES - total)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, RuntimeError, OSError):
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, RuntimeError, OSError, zlib.error):
         raise UnsafeArchive(f"The file is damaged and cannot be read as {what}: save it again and upload it.") from None
 
 

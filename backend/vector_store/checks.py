@@ -7,10 +7,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from backend.models.documents import DocumentChunk
-from backend.models.errors import InvalidRequest
+from backend.models.errors import InvalidRequest, NotFound
+from backend.models.run import Owner
+from backend.utils.ids import is_safe_id
 
 if TYPE_CHECKING:
     from backend.embeddings.port import FloatArray
+
+
+def check_ids(owner: Owner, collection: str) -> None:
+    """Raises NotFound for what this server cannot have made."""
+    if not (is_safe_id(owner.tenant) and is_safe_id(owner.user)):
+        raise NotFound("There is no such user.")
+    if collection and not is_safe_id(collection):
+        raise NotFound("There is no such collection.")
 
 
 def checked_rows(chunks: Sequence[DocumentChunk], vectors: FloatArray) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Chroma, embedded in this process (optional group): one collection an owner, words searched beside it by BM25.
+"""Chroma, embedded in this process (optional group): one collection an index, words searched beside it by BM25.
 
 One process only: Chroma's embedded client does not share its folder. Start Hearth with one worker, or use FAISS.
 """
@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from backend.models.documents import DocumentChunk, Hit
-from backend.models.errors import NotFound, SettingsError, StorageFailed
+from backend.models.errors import SettingsError, StorageFailed
 from backend.models.run import Owner
-from backend.utils.ids import is_safe_id
-from backend.vector_store.checks import check_query, checked_rows, encodable, other_embedder
+from backend.vector_store.checks import check_ids, check_query, checked_rows, encodable, other_embedder
 from backend.vector_store.fusion import POOL, distinct, fuse
 
 if TYPE_CHECKING:
@@ -52,33 +51,48 @@ class ChromaVectorStore:
         self._folder = folder
         self._client: Any = None
         self._starting = threading.Lock()
-        self._open: OrderedDict[Owner, _Open] = OrderedDict()
+        self._open: OrderedDict[tuple[Owner, str], _Open] = OrderedDict()
 
-    async def add(self, owner: Owner, chunks: Sequence[DocumentChunk], vectors: FloatArray, embedder: str) -> None:
+    async def add(
+        self,
+        owner: Owner,
+        chunks: Sequence[DocumentChunk],
+        vectors: FloatArray,
+        embedder: str,
+        *,
+        collection: str = "",
+    ) -> None:
         """Raises InvalidRequest for vectors that do not fit."""
         if chunks:
-            await self._call(owner, lambda shelf: shelf.add(chunks, vectors, embedder))
+            await self._call(owner, collection, lambda shelf: shelf.add(chunks, vectors, embedder))
 
     async def search(
-        self, owner: Owner, vector: FloatArray, text: str, limit: int, files: Collection[str] | None = None
+        self,
+        owner: Owner,
+        vector: FloatArray,
+        text: str,
+        limit: int,
+        files: Collection[str] | None = None,
+        *,
+        collection: str = "",
     ) -> list[Hit]:
         """Of chunks with the same text only the best is found. `parts` has `dense`, the cosine, and `lexical`, BM25."""
-        return await self._call(owner, lambda shelf: shelf.search(vector, text, limit, files))
+        return await self._call(owner, collection, lambda shelf: shelf.search(vector, text, limit, files))
 
-    async def chunks(self, owner: Owner, file_id: str) -> list[DocumentChunk]:
-        return await self._call(owner, lambda shelf: shelf.chunks_of(file_id))
+    async def chunks(self, owner: Owner, file_id: str, *, collection: str = "") -> list[DocumentChunk]:
+        return await self._call(owner, collection, lambda shelf: shelf.chunks_of(file_id))
 
-    async def delete(self, owner: Owner, file_id: str) -> int:
-        return await self._call(owner, lambda shelf: shelf.delete(file_id))
+    async def delete(self, owner: Owner, file_id: str, *, collection: str = "") -> int:
+        return await self._call(owner, collection, lambda shelf: shelf.delete(file_id))
 
-    async def count(self, owner: Owner) -> int:
-        return await self._call(owner, lambda shelf: len(shelf.chunks))
+    async def count(self, owner: Owner, *, collection: str = "") -> int:
+        return await self._call(owner, collection, lambda shelf: len(shelf.chunks))
 
-    async def needs_reindex(self, owner: Owner, embedder: str) -> bool:
-        return await self._call(owner, lambda shelf: bool(shelf.chunks) and shelf.embedder != embedder)
+    async def needs_reindex(self, owner: Owner, embedder: str, *, collection: str = "") -> bool:
+        return await self._call(owner, collection, lambda shelf: bool(shelf.chunks) and shelf.embedder != embedder)
 
-    async def reset(self, owner: Owner) -> None:
-        await self._call(owner, lambda shelf: shelf.reset())
+    async def reset(self, owner: Owner, *, collection: str = "") -> None:
+        await self._call(owner, collection, lambda shelf: shelf.reset())
 
     async def aclose(self) -> None:
         client, self._client = self._client, None
@@ -86,27 +100,27 @@ class ChromaVectorStore:
         if client is not None:
             await asyncio.to_thread(client.close)
 
-    async def _call(self, owner: Owner, work: Callable[[_Shelf], T]) -> T:
-        if not (is_safe_id(owner.tenant) and is_safe_id(owner.user)):
-            raise NotFound("There is no such user.")
-        entry = self._open.setdefault(owner, _Open())
-        self._open.move_to_end(owner)
+    async def _call(self, owner: Owner, collection: str, work: Callable[[_Shelf], T]) -> T:
+        check_ids(owner, collection)
+        key = (owner, collection)
+        entry = self._open.setdefault(key, _Open())
+        self._open.move_to_end(key)
         while len(self._open) > MAX_OPEN:
             oldest = next(iter(self._open))
             if self._open[oldest].lock.locked():
                 break
             del self._open[oldest]
         async with entry.lock:
-            return await asyncio.to_thread(self._work, owner, entry, work)
+            return await asyncio.to_thread(self._work, _collection_name(owner, collection), entry, work)
 
-    def _work(self, owner: Owner, entry: _Open, work: Callable[[_Shelf], T]) -> T:
+    def _work(self, name: str, entry: _Open, work: Callable[[_Shelf], T]) -> T:
         """In a thread. A cancelled caller leaves its thread running: the next one waits here for it."""
         import chromadb.errors
 
         with entry.guard:
             try:
                 if entry.shelf is None:
-                    entry.shelf = _Shelf(self._started(), _collection_name(owner))
+                    entry.shelf = _Shelf(self._started(), name)
                 return work(entry.shelf)
             except chromadb.errors.ChromaError as error:
                 entry.shelf = None
@@ -262,9 +276,10 @@ class _Open:
     shelf: _Shelf | None = None
 
 
-def _collection_name(owner: Owner) -> str:
+def _collection_name(owner: Owner, collection: str) -> str:
     """Hashed: Chroma's rules for names are not those of our ids, and two owners must never share one."""
-    return "owner-" + hashlib.sha256(f"{owner.tenant}/{owner.user}".encode()).hexdigest()[:48]
+    whole = "/".join([owner.tenant, owner.user, *([collection] if collection else [])])
+    return "owner-" + hashlib.sha256(whole.encode()).hexdigest()[:48]
 
 
 def _key(chunk: DocumentChunk) -> str:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from backend.models.documents import DocumentChunk, Hit
-from backend.models.errors import NotFound, StorageFailed, StorageFull
+from backend.models.errors import StorageFailed, StorageFull
 from backend.models.run import DEFAULT_TENANT, Owner
-from backend.utils.ids import is_safe_id
+from backend.vector_store.checks import check_ids
 from backend.vector_store.owner_index import OwnerIndex
 
 if TYPE_CHECKING:
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hearth.vectors")
 
+COLLECTIONS = "collections"
+"""In an owner's folder, beside the main index: a folder for each collection."""
 MAX_OPEN = 32
-"""Owners whose indexes stay in memory."""
+"""Indexes that stay in memory."""
 MAX_OPEN_CHUNKS = 200_000
 """Chunks of all of them together; about 4 KB each."""
 
@@ -44,39 +46,54 @@ class FaissVectorStore:
     def __init__(self, folder: Path, *, max_open: int = MAX_OPEN) -> None:
         self._folder = folder
         self._max_open = max_open
-        self._open: OrderedDict[Owner, _Open] = OrderedDict()
+        self._open: OrderedDict[tuple[Owner, str], _Open] = OrderedDict()
 
-    async def add(self, owner: Owner, chunks: Sequence[DocumentChunk], vectors: FloatArray, embedder: str) -> None:
+    async def add(
+        self,
+        owner: Owner,
+        chunks: Sequence[DocumentChunk],
+        vectors: FloatArray,
+        embedder: str,
+        *,
+        collection: str = "",
+    ) -> None:
         """Raises InvalidRequest for vectors that do not fit, StorageFull or StorageFailed when the disk refuses."""
         if chunks:
-            await self._call(owner, lambda index: index.add(chunks, vectors, embedder))
+            await self._call(owner, collection, lambda index: index.add(chunks, vectors, embedder))
 
     async def search(
-        self, owner: Owner, vector: FloatArray, text: str, limit: int, files: Collection[str] | None = None
+        self,
+        owner: Owner,
+        vector: FloatArray,
+        text: str,
+        limit: int,
+        files: Collection[str] | None = None,
+        *,
+        collection: str = "",
     ) -> list[Hit]:
         """Of chunks with the same text only the best is found. `parts` has `dense`, the cosine, and `lexical`, BM25."""
-        return await self._call(owner, lambda index: index.search(vector, text, limit, files))
+        return await self._call(owner, collection, lambda index: index.search(vector, text, limit, files))
 
-    async def chunks(self, owner: Owner, file_id: str) -> list[DocumentChunk]:
-        return await self._call(owner, lambda index: index.chunks_of(file_id))
+    async def chunks(self, owner: Owner, file_id: str, *, collection: str = "") -> list[DocumentChunk]:
+        return await self._call(owner, collection, lambda index: index.chunks_of(file_id))
 
-    async def delete(self, owner: Owner, file_id: str) -> int:
-        return await self._call(owner, lambda index: index.delete(file_id))
+    async def delete(self, owner: Owner, file_id: str, *, collection: str = "") -> int:
+        return await self._call(owner, collection, lambda index: index.delete(file_id))
 
-    async def count(self, owner: Owner) -> int:
-        return await self._call(owner, lambda index: index.count())
+    async def count(self, owner: Owner, *, collection: str = "") -> int:
+        return await self._call(owner, collection, lambda index: index.count())
 
-    async def needs_reindex(self, owner: Owner, embedder: str) -> bool:
-        return await self._call(owner, lambda index: index.needs_reindex(embedder))
+    async def needs_reindex(self, owner: Owner, embedder: str, *, collection: str = "") -> bool:
+        return await self._call(owner, collection, lambda index: index.needs_reindex(embedder))
 
-    async def reset(self, owner: Owner) -> None:
-        await self._call(owner, lambda index: index.reset())
+    async def reset(self, owner: Owner, *, collection: str = "") -> None:
+        await self._call(owner, collection, lambda index: index.remove() if collection else index.reset())
 
     async def aclose(self) -> None:
         self._open.clear()
 
-    async def _call(self, owner: Owner, work: Callable[[OwnerIndex], T]) -> T:
-        entry = self._entry(owner)
+    async def _call(self, owner: Owner, collection: str, work: Callable[[OwnerIndex], T]) -> T:
+        entry = self._entry(owner, collection)
         async with entry.lock:
             try:
                 return await asyncio.to_thread(_guarded, entry.index, work)
@@ -84,12 +101,13 @@ class FaissVectorStore:
                 log.error("The vector index of %s failed: %s", owner.user, error)
                 raise _storage_error(error) from error
 
-    def _entry(self, owner: Owner) -> _Open:
-        """The owner's open index. Closing another only forgets memory, so it may happen at any time."""
-        entry = self._open.get(owner)
+    def _entry(self, owner: Owner, collection: str) -> _Open:
+        """The open index. Closing another only forgets memory, so it may happen at any time."""
+        key = (owner, collection)
+        entry = self._open.get(key)
         if entry is None:
-            entry = self._open[owner] = _Open(OwnerIndex(self._folder_of(owner), FlatIndex))
-        self._open.move_to_end(owner)
+            entry = self._open[key] = _Open(OwnerIndex(self._folder_of(owner, collection), FlatIndex))
+        self._open.move_to_end(key)
         while len(self._open) > 1 and (
             len(self._open) > self._max_open
             or sum(len(each.index.chunks) for each in self._open.values()) > MAX_OPEN_CHUNKS
@@ -97,13 +115,11 @@ class FaissVectorStore:
             self._open.popitem(last=False)
         return entry
 
-    def _folder_of(self, owner: Owner) -> Path:
+    def _folder_of(self, owner: Owner, collection: str) -> Path:
         """Raises NotFound for ids that are not server-made. `@` keeps tenants apart from users of the default one."""
-        if not (is_safe_id(owner.tenant) and is_safe_id(owner.user)):
-            raise NotFound("There is no such user.")
-        if owner.tenant == DEFAULT_TENANT:
-            return self._folder / owner.user
-        return self._folder / f"@{owner.tenant}" / owner.user
+        check_ids(owner, collection)
+        folder = self._folder if owner.tenant == DEFAULT_TENANT else self._folder / f"@{owner.tenant}"
+        return folder / owner.user / COLLECTIONS / collection if collection else folder / owner.user
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""One owner's chunks in memory, kept equal to the files: what a file-based vector store searches."""
+"""One index's chunks in memory, kept equal to the files: what a file-based vector store searches."""
 
 from __future__ import annotations
 
@@ -119,6 +119,13 @@ class OwnerIndex:
             return
         with self._writing():
             self._begin(Manifest(self._generation + 1, "", 0))
+
+    def remove(self) -> None:
+        """Leave nothing of the index, not even its folder."""
+        if self._disk.mark():
+            with self._disk.locked():
+                self._mark = None
+                self._disk.remove_all()
 
     def _is_whole(self, manifest: Manifest) -> bool:
         return manifest.whole and all(known.whole for known in self._known.values())

@@ -1,4 +1,4 @@
-"""The port every vector store implements: one index an owner, chunks and vectors together."""
+"""The port every vector store implements: an index an owner, and one a collection that is split its own way."""
 
 from __future__ import annotations
 
@@ -17,10 +17,19 @@ class VectorStore(Protocol):
 
     Every write is on disk when the call returns, and a crash in the middle of one leaves the state before it.
     An index made by another embedder (`embedder` differs from the stored one) is not searched: `needs_reindex`
-    says so and `reset` empties it.
+    says so and `reset` empties it. `collection`, an id, names a further index of the owner that shares nothing with
+    the others; "" is the owner's main one. Raises NotFound for owners and collections that are no ids.
     """
 
-    async def add(self, owner: Owner, chunks: Sequence[DocumentChunk], vectors: FloatArray, embedder: str) -> None:
+    async def add(
+        self,
+        owner: Owner,
+        chunks: Sequence[DocumentChunk],
+        vectors: FloatArray,
+        embedder: str,
+        *,
+        collection: str = "",
+    ) -> None:
         """Add chunks; row i of `vectors`, shape (n, d), float32, unit length, belongs to `chunks[i]`.
 
         Chunks of one file are replaced, never doubled: an equal (file_id, index) overwrites.
@@ -35,6 +44,8 @@ class VectorStore(Protocol):
         text: str,
         limit: int,
         files: Collection[str] | None = None,
+        *,
+        collection: str = "",
     ) -> list[Hit]:
         """The best `limit` chunks for a query, best first: dense and lexical (BM25) scores fused half and half.
 
@@ -42,22 +53,22 @@ class VectorStore(Protocol):
         """
         ...
 
-    async def chunks(self, owner: Owner, file_id: str) -> list[DocumentChunk]:
+    async def chunks(self, owner: Owner, file_id: str, *, collection: str = "") -> list[DocumentChunk]:
         """All chunks of one file in order."""
         ...
 
-    async def delete(self, owner: Owner, file_id: str) -> int:
+    async def delete(self, owner: Owner, file_id: str, *, collection: str = "") -> int:
         """Remove every chunk and vector of a file; returns how many. A search right after finds none."""
         ...
 
-    async def count(self, owner: Owner) -> int:
-        """Number of chunks the owner has."""
+    async def count(self, owner: Owner, *, collection: str = "") -> int:
+        """Number of chunks in the index."""
         ...
 
-    async def needs_reindex(self, owner: Owner, embedder: str) -> bool: ...
+    async def needs_reindex(self, owner: Owner, embedder: str, *, collection: str = "") -> bool: ...
 
-    async def reset(self, owner: Owner) -> None:
-        """Drop the owner's whole index."""
+    async def reset(self, owner: Owner, *, collection: str = "") -> None:
+        """Drop the whole index; of a collection's nothing stays behind."""
         ...
 
     async def aclose(self) -> None: ...

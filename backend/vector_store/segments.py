@@ -192,6 +192,15 @@ class Segments:
         (folder / name).unlink(missing_ok=True)
         _flush_folder(folder)
 
+    def remove_all(self) -> None:
+        """Remove the folder; the lock file goes last, so that whatever stops this is found and done again."""
+        (self.folder / MANIFEST).unlink(missing_ok=True)
+        for path in self.folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+        shutil.rmtree(self.folder)
+        _flush_folder(self.folder.parent)
+
     def decide(self, generation: int, batches: Sequence[Batch]) -> None:
         """Keep batches of several documents in one step; the caller spreads them and then calls `spread`."""
         _replace(self._generation(generation) / BATCH, b"".join(map(_encoded, batches)))

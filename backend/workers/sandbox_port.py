@@ -121,6 +121,10 @@ class Sandbox(Protocol):
         """The self-test, once per process; it takes less than a second a layer."""
         ...
 
+    def report(self) -> SandboxReport | None:
+        """What the self-test found, without waiting for it; None while it has not ended."""
+        ...
+
     async def run(
         self, code: str, *, owner: Owner, run_id: str, files: Mapping[str, bytes] | None = None, keep: bool = False
     ) -> CodeResult:

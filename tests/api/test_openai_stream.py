@@ -9,18 +9,22 @@ from typing import Any
 
 import pytest
 
-from backend.api.openai_stream import ChatChunks, chat_completion
+from backend.api.openai_body import CompletionBody, chat_completion
+from backend.api.openai_stream import ChatChunks, Head, ScoredChunks, SeveralChunks, fingerprint
 from backend.api.sse import EventStream
 from backend.models.errors import UpstreamCut, UpstreamUnreachable
 from backend.models.messages import (
     Event,
     Finished,
+    OfChoice,
     ReasoningDelta,
     Route,
     RouteChosen,
     Sources,
     StepPlanned,
     TextDelta,
+    TokenLogprob,
+    TokenLogprobs,
     ToolCall,
     ToolCallMade,
     ToolFinished,
@@ -123,7 +127,10 @@ def test_usage_chunk_only_when_asked(asked: bool) -> None:
     parts = [json.loads(p[6:]) for p in raw.split("\n\n") if p and "[DONE]" not in p]
     if asked:
         assert parts[-1]["choices"] == []
-        assert parts[-1]["usage"] == {"prompt_tokens": 17, "completion_tokens": 8, "total_tokens": 25}
+        usage = parts[-1]["usage"]
+        assert (usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]) == (17, 8, 25)
+        assert usage["completion_tokens_details"]["reasoning_tokens"] == 0
+        assert usage["prompt_tokens_details"]["cached_tokens"] == 0
         assert all(part["usage"] is None for part in parts[:-1])
     else:
         assert 'usage":' not in raw.replace("usage_by_step", "")
@@ -140,7 +147,7 @@ def test_callers_tool_calls_have_index_id_and_name_in_the_first_delta() -> None:
 
 
 async def test_body_of_an_answer_that_is_not_streamed() -> None:
-    body = await chat_completion(stream(list(AGENT_RUN)), CONTEXT, "m")
+    body = await chat_completion(stream(list(AGENT_RUN)), CompletionBody(CONTEXT, Head("m")))
     choice = body["choices"][0]
     assert set(choice) == {"index", "message", "logprobs", "finish_reason"}
     assert choice["message"]["content"] == "It is 2 [1]." and choice["message"]["refusal"] is None
@@ -209,3 +216,113 @@ async def test_client_that_leaves_cancels_the_work() -> None:
     socket.gone.set()
     await asyncio.wait_for(running, 1)
     assert closed.is_set()
+
+
+# ---- probabilities, several answers, the older form of calls ------------------------------------------
+
+SCORED: list[Event] = [
+    TokenLogprobs((TokenLogprob("Yes", -0.1, (89, 101, 115), (TokenLogprob("No", -2.5),)),)),
+    TextDelta("Yes"),
+    TokenLogprobs((TokenLogprob(".", -0.2),)),
+    TokenLogprobs((TokenLogprob("!", -0.3),)),
+    TextDelta(".!"),
+    Usage(3, 2, 1),
+    Finished("stop"),
+]
+YES = {
+    "token": "Yes", "logprob": -0.1, "bytes": [89, 101, 115],
+    "top_logprobs": [{"token": "No", "logprob": -2.5, "bytes": None}],
+}  # fmt: skip
+
+
+def parsed(raw: bytes) -> list[dict[str, Any]]:
+    assert raw.endswith(b"data: [DONE]\n\n") and raw.count(b"[DONE]") == 1
+    return [json.loads(part[6:]) for part in raw.decode().split("\n\n") if part and part != "data: [DONE]"]
+
+
+def test_probabilities_stand_beside_the_text_they_belong_to() -> None:
+    encoder = ScoredChunks(CONTEXT, "m", include_usage=False)
+    out = parsed(encoder.opening() + b"".join(encoder.encode(event) for event in SCORED))
+    told = [(f["choices"][0]["delta"].get("content"), f["choices"][0]["logprobs"]) for f in out]
+    assert told[1] == ("Yes", {"content": [YES], "refusal": None})
+    assert [each["token"] for each in told[2][1]["content"]] == [".", "!"]
+    assert [logprobs for _, logprobs in (told[0], told[-1])] == [None, None]
+
+
+async def test_probabilities_of_a_whole_answer_are_one_list() -> None:
+    body = await chat_completion(stream(list(SCORED)), CompletionBody(CONTEXT, Head("m")))
+    logprobs = body["choices"][0]["logprobs"]
+    assert logprobs["content"][0] == YES and len(logprobs["content"]) == 3 and logprobs["refusal"] is None
+    assert body["usage"]["completion_tokens_details"]["reasoning_tokens"] == 1
+
+
+SEVERAL: list[Event] = [
+    OfChoice(1, TextDelta("b")),
+    OfChoice(0, TextDelta("a")),
+    OfChoice(1, Usage(5, 1)),
+    OfChoice(1, Finished("length")),
+    OfChoice(0, TextDelta("!")),
+    OfChoice(0, Usage(5, 2)),
+    OfChoice(0, Finished("stop")),
+]
+
+
+def several(*, include_usage: bool) -> list[dict[str, Any]]:
+    head = Head("m")
+    choices = [ChatChunks(CONTEXT, "m", include_usage=include_usage, head=head, index=index) for index in range(2)]
+    encoder = SeveralChunks(choices)
+    return parsed(encoder.opening() + b"".join(encoder.encode(event) for event in SEVERAL))
+
+
+def test_several_answers_interleave_by_index_in_one_stream() -> None:
+    out = several(include_usage=True)
+    assert len({(f["id"], f["created"], f["system_fingerprint"]) for f in out}) == 1
+    *chunks, last = out
+    assert all(len(f["choices"]) == 1 and f["usage"] is None for f in chunks)
+    assert (last["choices"], last["usage"]["prompt_tokens"], last["usage"]["completion_tokens"]) == ([], 10, 3)
+    per_choice: dict[int, list[dict[str, Any]]] = {}
+    for frame in chunks:
+        per_choice.setdefault(frame["choices"][0]["index"], []).append(frame["choices"][0])
+    for index, text, reason in ((0, "a!", "stop"), (1, "b", "length")):
+        mine = per_choice[index]
+        assert mine[0]["delta"]["role"] == "assistant"
+        assert "".join(choice["delta"].get("content", "") for choice in mine) == text
+        assert [choice["finish_reason"] for choice in mine if choice["finish_reason"]] == [reason]
+        assert mine[-1]["finish_reason"] == reason and "hearth" in mine[-1]["delta"]
+
+
+def test_several_answers_without_usage_end_with_the_last_finish() -> None:
+    out = several(include_usage=False)
+    assert out[-1]["choices"][0]["finish_reason"] == "stop" and all("usage" not in f for f in out)
+
+
+async def test_several_answers_make_one_body_in_the_order_of_their_index() -> None:
+    body = await chat_completion(stream(list(SEVERAL)), CompletionBody(CONTEXT, Head("m"), 2))
+    assert [(c["index"], c["message"]["content"], c["finish_reason"]) for c in body["choices"]] == [
+        (0, "a!", "stop"), (1, "b", "length"),
+    ]  # fmt: skip
+    assert body["usage"]["total_tokens"] == 13
+
+
+def test_older_form_of_calls_streams_a_function_call() -> None:
+    encoder = ChatChunks(CONTEXT, "m", include_usage=False, older_calls=True)
+    events: list[Event] = [ToolCallMade(ToolCall("c1", "f", '{"a":1}')), Finished("tool_calls")]
+    out = parsed(encoder.opening() + b"".join(encoder.encode(event) for event in events))
+    deltas = [f["choices"][0]["delta"] for f in out]
+    assert [d["function_call"] for d in deltas if "function_call" in d] == [
+        {"name": "f", "arguments": ""}, {"arguments": '{"a":1}'},
+    ]  # fmt: skip
+    assert out[-1]["choices"][0]["finish_reason"] == "function_call" and "tool_calls" not in str(out)
+
+
+async def test_older_form_of_calls_in_a_whole_answer() -> None:
+    events: list[Event] = [ToolCallMade(ToolCall("c1", "f", '{"a":1}')), Finished("tool_calls")]
+    body = await chat_completion(stream(events), CompletionBody(CONTEXT, Head("m"), older_calls=True))
+    choice = body["choices"][0]
+    assert choice["message"]["function_call"] == {"name": "f", "arguments": '{"a":1}'}
+    assert choice["message"]["content"] is None and choice["finish_reason"] == "function_call"
+
+
+def test_fingerprint_stays_with_the_weights() -> None:
+    assert fingerprint("m") == fingerprint("m") != fingerprint("n")
+    assert all(f["system_fingerprint"] == fingerprint("m") for f in frames([TextDelta("a"), Finished("stop")]))

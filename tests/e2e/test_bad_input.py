@@ -56,7 +56,7 @@ def test_flow_5_malformed_json_is_400(client: httpx.Client, raw: bytes) -> None:
         ({"messages": [{"role": "wizard", "content": "hi"}]}, "messages.0.role"),
         ({"messages": [{"role": "user"}]}, "messages.0.content"),
         ({"messages": [{"role": "assistant", "content": "only"}]}, "messages"),
-        ({"functions": [{"name": "f"}]}, "functions"),
+        ({"functions": [{"name": "f"}, {"name": "f"}]}, "functions.1.name"),
         ({"logit_bias": {"1": 5}}, "logit_bias"),
         ({"reasoning_effort": "zzz"}, "reasoning_effort"),
         ({"messages": [{"role": "user", "content": [{"type": "video"}]}]}, "messages.0.content.0.type"),
@@ -64,8 +64,8 @@ def test_flow_5_malformed_json_is_400(client: httpx.Client, raw: bytes) -> None:
         ({"temperature": 3}, "temperature"),
         ({"temperature": "hot"}, "temperature"),
         ({"max_tokens": 0}, "max_tokens"),
-        ({"n": 2}, "n"),
-        ({"logprobs": True}, "logprobs"),
+        ({"n": 9}, "n"),
+        ({"top_logprobs": 2}, "top_logprobs"),
         ({"stop": ["a"] * 5}, "stop"),
         ({"tools": [{"type": "function", "function": {"name": "bad name!"}}]}, "tools.0.function.name"),
         ({"tool_choice": "required"}, "tool_choice"),
@@ -102,7 +102,7 @@ def test_image_paths_and_addresses_are_never_opened(client: httpx.Client, double
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/v1/nope", 404), ("POST", "/v1/nope", 404), ("DELETE", "/nope", 404), ("GET", CHAT, 405),
+    [("GET", "/v1/nope", 404), ("POST", "/v1/nope", 404), ("DELETE", "/nope", 404), ("PUT", CHAT, 405),
      ("GET", "/../etc/passwd", 404), ("GET", "/%2e%2e/backend/bootstrap.py", 404)],
 )  # fmt: skip
 def test_unknown_routes_and_methods_have_the_envelope(

@@ -14,7 +14,7 @@ import pytest
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.doubles.ollama_process import OllamaDouble
+from tests.doubles.ollama_process import OllamaDouble, reply, tool_call
 from tests.server import ROOT, HearthServer, upload_and_wait
 
 pytestmark = pytest.mark.slow
@@ -110,6 +110,26 @@ def test_inj_2_a_plug_in_that_changes_something_waits_for_the_user(reached: Hear
     with reached.client() as client:
         steps = client.post("/v1/chat/completions", json=body).json()["choices"][0]["message"]["hearth"]["steps"]
     assert "is erased" not in json.dumps(steps)
+
+
+def test_inj_2_a_response_asks_for_approval_and_calls_after_it(reached: HearthServer, double: OllamaDouble) -> None:
+    erase = reply(None, tool_call("notes_erase", {"name": "a"}))
+    double.script(
+        reply("May I erase it?", match={"has_tool_result": True, "last_contains": "confirmation"}),
+        reply("It is gone.", match={"has_tool_result": True}),
+        erase,
+    )
+    tools = [{"type": "mcp", "server_label": "notes", "require_approval": "always"}]
+    with reached.client() as client:
+        first = client.post("/v1/responses", json={"model": "hearth", "input": "erase it", "tools": tools}).json()
+        request, message = first["output"]
+        assert (request["type"], request["server_label"], request["name"]) == ("mcp_approval_request", "notes", "erase")
+        assert message["content"][0]["text"] == "May I erase it?"
+        agreed = {"type": "mcp_approval_response", "approval_request_id": request["id"], "approve": True}
+        body = {"model": "hearth", "previous_response_id": first["id"], "input": [agreed], "tools": tools}
+        call, message = client.post("/v1/responses", json=body).json()["output"]
+    assert (call["type"], call["name"], call["output"]) == ("mcp_call", "erase", "a is erased")
+    assert message["content"][0]["text"] == "It is gone."
 
 
 @asynccontextmanager

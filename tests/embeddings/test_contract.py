@@ -10,6 +10,7 @@ import pytest
 from backend.embeddings.minilm import MiniLM
 from backend.embeddings.ollama import OllamaEmbedder
 from backend.embeddings.port import Embedder
+from backend.models.errors import ContextTooLong
 from tests.doubles.ollama_process import OllamaDouble
 from tests.fakes.embedder import HashEmbedder
 
@@ -76,3 +77,27 @@ async def test_more_texts_than_a_batch_keep_their_order(embedder: Embedder) -> N
     for n in (0, 6, 31, 32, 74):
         cosines = vectors @ await embedder.embed_query(texts[n])
         assert cosines[n] == pytest.approx(1, abs=1e-4)
+
+
+async def test_whole_texts_have_the_vectors_of_texts_and_their_tokens(embedder: Embedder) -> None:
+    texts = ["cat", "A cat is asleep on the windowsill.", "broken \udfff character"]
+    whole = await embedder.embed_whole(texts)
+    assert np.allclose(whole.vectors, await embedder.embed_documents(texts), atol=1e-6)
+    assert whole.tokens >= 10
+    assert (await embedder.embed_whole([])).vectors.shape == (0, await embedder.dimensions())
+
+
+async def test_a_whole_text_of_pages_counts_to_its_end(embedder: Embedder) -> None:
+    pages = "The cat sleeps on the warm windowsill. " * 300
+    vectors = (await embedder.embed_whole([pages, pages + "Interest rates and taxes rise in the bank. " * 300])).vectors
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert float(vectors[0] @ vectors[1]) < 0.97
+    bank = await embedder.embed_query("Interest rates and taxes rise in the bank.")
+    assert float(bank @ vectors[1]) > float(bank @ vectors[0]) + 0.1
+
+
+async def test_a_text_too_long_for_all_is_refused_by_its_place(embedder: Embedder) -> None:
+    await embedder.check_lengths(["word " * 8_000, "x" * 20_000])
+    with pytest.raises(ContextTooLong, match=r"input\[1\] .*tokens.*8192") as caught:
+        await embedder.check_lengths(["short", "different words " * 9_000, "word " * 9_000])
+    assert caught.value.param == "input"

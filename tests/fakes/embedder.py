@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backend.embeddings.port import MAX_TOKENS, Embedded
+from backend.embeddings.whole import may_be_too_long, too_long
+
 if TYPE_CHECKING:
     from backend.embeddings.port import FloatArray
 
@@ -48,6 +51,14 @@ class HashEmbedder:
     async def embed_query(self, text: str) -> FloatArray:
         vector: FloatArray = (await self.embed_documents([text]))[0]
         return vector
+
+    async def check_lengths(self, texts: Sequence[str]) -> None:
+        for position, text in enumerate(texts):
+            if may_be_too_long(text) and (tokens := self.count_tokens([text])) > MAX_TOKENS:
+                raise too_long(position, tokens, self.name)
+
+    async def embed_whole(self, texts: Sequence[str]) -> Embedded:
+        return Embedded(await self.embed_documents(texts), self.count_tokens(texts))
 
     def count_tokens(self, texts: Sequence[str]) -> int:
         return sum(len(_WORD.findall(text)) for text in texts)

@@ -38,6 +38,9 @@ class FakeSandbox:
     async def check(self) -> SandboxReport:
         return SandboxReport(None if self.reason else "landlock", self.reason or "It holds.")
 
+    def report(self) -> SandboxReport | None:
+        return SandboxReport(None if self.reason else "landlock", self.reason or "It holds.")
+
     async def run(
         self, code: str, *, owner: Owner, run_id: str, files: Mapping[str, bytes] | None = None, keep: bool = False
     ) -> CodeResult:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backend.embeddings.port import Embedded
 from backend.models.errors import UpstreamUnreachable
 from backend.models.tools import Proposal, ToolSpec
 from backend.utils.language import stems
@@ -39,6 +40,12 @@ class WordEmbedder:
     async def embed_query(self, text: str) -> FloatArray:
         self.calls += 1
         return self._vector(text)
+
+    async def check_lengths(self, texts: Sequence[str]) -> None:
+        return None
+
+    async def embed_whole(self, texts: Sequence[str]) -> Embedded:
+        return Embedded(await self.embed_documents(texts), self.count_tokens(texts))
 
     def count_tokens(self, texts: Sequence[str]) -> int:
         return sum(len(text.split()) for text in texts)

@@ -37,10 +37,18 @@ class InMemoryVectorStore:
         self.searches: list[tuple[Owner, str, tuple[str, ...] | None]] = []
         self.error: Exception | None = None
         self.closed = False
-        self._shelves: dict[Owner, _Shelf] = {}
+        self._shelves: dict[tuple[Owner, str], _Shelf] = {}
 
-    async def add(self, owner: Owner, chunks: Sequence[DocumentChunk], vectors: FloatArray, embedder: str) -> None:
-        shelf = self._shelf(owner)
+    async def add(
+        self,
+        owner: Owner,
+        chunks: Sequence[DocumentChunk],
+        vectors: FloatArray,
+        embedder: str,
+        *,
+        collection: str = "",
+    ) -> None:
+        shelf = self._shelf(owner, collection)
         if len(chunks) != len(vectors) or not np.isfinite(vectors).all():
             raise InvalidRequest("The chunks need as many vectors of finite numbers.")
         if not chunks:
@@ -52,9 +60,16 @@ class InMemoryVectorStore:
             shelf.chunks[chunk.file_id, chunk.index] = (chunk, vector)
 
     async def search(
-        self, owner: Owner, vector: FloatArray, text: str, limit: int, files: Collection[str] | None = None
+        self,
+        owner: Owner,
+        vector: FloatArray,
+        text: str,
+        limit: int,
+        files: Collection[str] | None = None,
+        *,
+        collection: str = "",
     ) -> list[Hit]:
-        shelf = self._shelf(owner)
+        shelf = self._shelf(owner, collection)
         self.searches.append((owner, text, None if files is None else tuple(files)))
         if not shelf.chunks:
             return []
@@ -73,37 +88,37 @@ class InMemoryVectorStore:
             best.setdefault(" ".join(hit.chunk.text.casefold().split()), hit)
         return list(best.values())[: max(0, limit)]
 
-    async def chunks(self, owner: Owner, file_id: str) -> list[DocumentChunk]:
-        found = (chunk for chunk, _ in self._shelf(owner).chunks.values() if chunk.file_id == file_id)
+    async def chunks(self, owner: Owner, file_id: str, *, collection: str = "") -> list[DocumentChunk]:
+        found = (chunk for chunk, _ in self._shelf(owner, collection).chunks.values() if chunk.file_id == file_id)
         return sorted(found, key=lambda chunk: chunk.index)
 
-    async def delete(self, owner: Owner, file_id: str) -> int:
-        shelf = self._shelf(owner)
+    async def delete(self, owner: Owner, file_id: str, *, collection: str = "") -> int:
+        shelf = self._shelf(owner, collection)
         gone = [key for key in shelf.chunks if key[0] == file_id]
         for key in gone:
             del shelf.chunks[key]
         return len(gone)
 
-    async def count(self, owner: Owner) -> int:
-        return len(self._shelf(owner).chunks)
+    async def count(self, owner: Owner, *, collection: str = "") -> int:
+        return len(self._shelf(owner, collection).chunks)
 
-    async def needs_reindex(self, owner: Owner, embedder: str) -> bool:
-        shelf = self._shelf(owner)
+    async def needs_reindex(self, owner: Owner, embedder: str, *, collection: str = "") -> bool:
+        shelf = self._shelf(owner, collection)
         return bool(shelf.chunks) and shelf.embedder != embedder
 
-    async def reset(self, owner: Owner) -> None:
-        self._shelf(owner)
-        self._shelves.pop(owner, None)
+    async def reset(self, owner: Owner, *, collection: str = "") -> None:
+        self._shelf(owner, collection)
+        self._shelves.pop((owner, collection), None)
 
     async def aclose(self) -> None:
         self.closed = True
 
-    def _shelf(self, owner: Owner) -> _Shelf:
+    def _shelf(self, owner: Owner, collection: str) -> _Shelf:
         if self.error is not None:
             raise self.error
-        if not (is_safe_id(owner.tenant) and is_safe_id(owner.user)):
-            raise NotFound("There is no such user.")
-        return self._shelves.setdefault(owner, _Shelf())
+        if not (is_safe_id(owner.tenant) and is_safe_id(owner.user) and is_safe_id(collection or "main")):
+            raise NotFound("There is no such user or collection.")
+        return self._shelves.setdefault((owner, collection), _Shelf())
 
 
 def _words(text: str) -> set[str]:

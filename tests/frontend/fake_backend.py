@@ -95,7 +95,10 @@ def create_fake(fake: Fake) -> FastAPI:
         ids = ["hearth", "hearth-chat", "hearth-react", "hearth-plan", "llama3.2:3b", "gpt-oss:20b", "hearth-builtin"]
         return {
             "object": "list",
-            "data": [{"id": id_, "object": "model", "created": 0, "owned_by": "hearth"} for id_ in ids],
+            "data": [
+                *({"id": id_, "object": "model", "created": 0, "owned_by": "hearth"} for id_ in ids),
+                {"id": "all-MiniLM-L6-v2", "object": "model", "created": 0, "hearth": {"kind": "embedding"}},
+            ],
         }
 
     @app.post("/v1/chat/completions")
@@ -202,7 +205,9 @@ def add_document_routes(app: FastAPI, fake: Fake) -> None:
                 item |= {"status": "failed", "error": "The file is damaged. Save it again and upload it anew."}
             else:
                 item |= {"status": "ready", "progress": 1.0, "chunks": 87, "pages": 32}
-            yield scripts.frame({key: item[key] for key in ("status", "progress", "chunks", "pages", "error")})
+            if item["filename"].startswith("partly"):
+                item["note"] = "Pages 3 to 5 <img src=x onerror=alert(1)> hold only pictures and cannot be searched."
+            yield scripts.frame({key: item[key] for key in ("status", "progress", "chunks", "pages", "error", "note")})
 
         return StreamingResponse(progress(), media_type="text/event-stream")
 
@@ -241,6 +246,7 @@ def document(id_: str, name: str, size: int, status: str, **extra: Any) -> dict[
         "pages": None,
         "progress": 0.0,
         "error": None,
+        "note": None,
         "created_at": time.time(),
         **extra,
     }
@@ -307,6 +313,15 @@ def fill(fake: Fake) -> None:
     fake.documents |= {
         "doc-1": document("doc-1", "staff-handbook.pdf", 1_240_000, "ready", chunks=87, pages=32, created_at=now - 60),
         "doc-2": document("doc-2", "Sales 2026 Q1.csv", 48_200, "ready", chunks=12, created_at=now - 90),
+        "doc-3": document(
+            "doc-3",
+            "measurements-2026.xlsx",
+            3_100_000,
+            "ready",
+            chunks=40,
+            note="The sheet “Raw data” became no table: it has more than 200 columns. Its text can be searched.",
+            created_at=now - 200,
+        ),
         "doc-4": document(
             "doc-4",
             "scan-of-contract.pdf",

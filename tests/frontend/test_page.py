@@ -150,6 +150,31 @@ def test_uploads_show_progress_result_and_failure(visit: Visit) -> None:
     assert all(each["filename"] != "report.pdf" for each in visit.site.fake.documents.values())
 
 
+def test_document_that_was_read_in_part_says_what_was_left_out(visit: Visit) -> None:
+    visit.site.fake.pace = 0.002
+    page = visit.sign_in()
+    page.click("#documents-open")
+    row = page.locator(".document").filter(has_text="measurements-2026.xlsx")
+    expect(row.locator(".document-note")).to_have_text(
+        "The sheet “Raw data” became no table: it has more than 200 columns. Its text can be searched."
+    )
+    expect(row.locator(".document-meta")).to_contain_text("40 passages")
+    file = {"name": "partly.pdf", "mimeType": "application/pdf", "buffer": b"x" * 2000}
+    page.set_input_files("#file-input", [file])
+    note = page.locator(".document").filter(has_text="partly.pdf").locator(".document-note")
+    expect(note).to_contain_text("hold only pictures")
+    assert note.locator("img").count() == 0, "a note is text"
+    failed = page.locator(".document").filter(has_text="scan-of-contract.pdf")
+    assert failed.locator(".document-note").count() == 0
+
+
+def test_models_that_only_make_embeddings_are_not_offered(visit: Visit) -> None:
+    page = visit.sign_in()
+    offered = page.locator("select option, [role=option]").all_inner_texts()
+    assert any("llama3.2:3b" in each for each in offered)
+    assert not any("MiniLM" in each for each in offered)
+
+
 def test_xss_1_nothing_in_an_answer_runs_or_loads(visit: Visit) -> None:
     visit.site.fake.pace = 0.002
     page = visit.sign_in()

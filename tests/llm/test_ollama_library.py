@@ -95,6 +95,27 @@ async def test_memory_lasts_only_for_a_while():
     assert (upstream.paths.count("/api/tags"), upstream.paths.count("/api/show")) == (2, 2)
 
 
+async def test_list_asks_nothing_anew_about_a_model_that_is_the_same():
+    now = 1000.0
+    async with serving(RawUpstream(models=MODELS)) as upstream:
+        library = Library([upstream.url], OllamaPackage(), clock=lambda: now)
+        await library.all_details()
+        upstream.paths.clear()
+        now += 300
+        again = await library.all_details()
+        assert [each.info.id for each in again] == list(MODELS)
+        assert upstream.paths == ["/api/tags"], "slow descriptions are not waited for"
+        upstream.tags = upstream._tags()
+        upstream.tags["models"][0]["size"] += 1
+        now += 300
+        await library.all_details()
+        assert upstream.paths.count("/api/show") == 1, "but a model that was replaced is another"
+        now += 4000
+        await library.all_details()
+        assert upstream.paths.count("/api/show") == 1 + len(MODELS)
+        await library.aclose()
+
+
 async def test_model_installed_since_the_last_look_is_found():
     now = 1000.0
     async with serving(RawUpstream()) as upstream:

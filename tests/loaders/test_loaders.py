@@ -110,7 +110,7 @@ def archive(entries: dict[str, bytes]) -> bytes:
     [
         (archive({"word/document.xml": b"0" * 30_000_000}), "unpacks"),
         (archive({f"x{n}": b"" for n in range(2001)}), "too many"),
-        (archive({"other.xml": b"<a/>"}), "not a Word document"),
+        (archive({"other.xml": b"<a/>"}), "named like a Word document"),
         (archive({"word/document.xml": b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'}), "entities"),
         (archive({"word/document.xml": random.Random(1).randbytes(65_530) + b"<!DOCTYPE a>"}), "entities"),
         (b"PK\x03\x04 not really", "damaged"),

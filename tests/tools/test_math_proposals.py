@@ -9,6 +9,7 @@ import pytest
 
 from backend.models.run import Owner, RunContext
 from backend.tools.math_calculator import Arguments, MathCalculator
+from backend.tools.math_temperatures import temperature_of
 from backend.utils.math_text import find_expressions
 from tests.fakes.worker import InlineWorker
 
@@ -43,6 +44,24 @@ PROPOSED: tuple[tuple[str, list[str]], ...] = (
     ("ggT von 12 und 18", ["gcd(12, 18)"]),
     ("how many km are in 26.2 miles?", ["convert_to(26.2*miles, km)"]),
     ("100 celsius to fahrenheit", ["100*9/5 + 32"]),
+    ("100 °F in °C", ["(100 - 32)*5/9"]),
+    ("convert 37 C to F", ["37*9/5 + 32"]),
+    ("wie viel Grad Celsius sind 100 Fahrenheit", ["(100 - 32)*5/9"]),
+    ("Wie viel Grad Fahrenheit sind 20 Grad Celsius?", ["20*9/5 + 32"]),
+    ("rechne 37,5 °C in Fahrenheit um", ["37.5*9/5 + 32"]),
+    ("convert 98.6 degrees Fahrenheit to Celsius", ["(98.6 - 32)*5/9"]),
+    ("how many degrees celsius is 1,000 fahrenheit?", ["(1000 - 32)*5/9"]),
+    ("what's 68 degrees fahrenheit in celsius?", ["(68 - 32)*5/9"]),
+    ("−5 °C in °F", ["-5*9/5 + 32"]),
+    ("convert minus 40 °F to celsius", ["(-40 - 32)*5/9"]),
+    ("300 K in °C", ["300 - 273.15"]),
+    ("25 degrees celsius in kelvin", ["25 + 273.15"]),
+    ("0 kelvin to fahrenheit", ["(0 - 273.15)*9/5 + 32"]),
+    ("combien font 100 °F en °C ?", ["(100 - 32)*5/9"]),
+    ("¿cuántos grados Celsius son 100 Fahrenheit?", ["(100 - 32)*5/9"]),
+    ("quanti gradi Celsius sono 100 Fahrenheit?", ["(100 - 32)*5/9"]),
+    ("quantos graus Celsius são 100 Fahrenheit?", ["(100 - 32)*5/9"]),
+    ("100 Fahrenheit sind wie viel Grad Celsius?", ["(100 - 32)*5/9"]),
     ("What is 12*7 and what does the handbook say about vacation?", ["12*7"]),
     ("Compute 12*7 and 18% of 2450", ["12*7", "18% of 2450"]),
     ("solve x+y=3 and x-y=1", ["solve([x+y=3, x-y=1])"]),
@@ -151,6 +170,33 @@ def test_ordinary_numbers_are_not_mathematics(query: str) -> None:
 )
 def test_a_list_of_numbers_with_statistics_is_left_to_the_analysis_of_data(query: str) -> None:
     assert all(found.confidence < 0.5 for found in find_expressions(query))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "It is 20 °C in Berlin",
+        "How hot is 30 C?",
+        "Is 100 °F dangerous?",
+        "20 °C bis 25 °C",
+        "20 °C in C",
+        "100 C in F major",
+        "300 K in C",
+        "C to F conversion",
+        "What is the temperature in Celsius?",
+        "how many degrees celsius is it in Fahrenheit, Texas 100",
+        "convert the 100 Celsius readings to Fahrenheit",
+    ],
+)
+def test_a_temperature_that_is_only_told_is_not_converted(query: str) -> None:
+    assert temperature_of(query, decimal_comma=False) is None
+
+
+@pytest.mark.parametrize("piece", ["convert ", "minus ", "how many ", "1,0", "° ", "- ", "what is the temperature in "])
+def test_a_temperature_is_looked_for_fast_whatever_the_text(piece: str) -> None:
+    clock = time.perf_counter()
+    temperature_of((piece * 600)[:600], decimal_comma=False)
+    assert time.perf_counter() - clock < 0.5
 
 
 def test_plain_prose_is_left_at_once() -> None:

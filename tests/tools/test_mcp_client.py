@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import sys
 import time
@@ -17,8 +18,9 @@ from backend.config.settings import Settings
 from backend.core.toolbox import ToolOutcome, ToolRegistry
 from backend.models.run import Owner
 from backend.storage.json_files import create
+from backend.tools import mcp_config
 from backend.tools.mcp_client import McpTools
-from backend.tools.mcp_config import ServerEntry
+from backend.tools.mcp_config import ConfigFile, ServerEntry
 from tests.doubles.services.http_double import Asked, HttpDouble, Reply
 from tests.fakes.tools import EchoTool, run_context
 
@@ -315,3 +317,40 @@ async def test_inj_2_a_lying_http_server_is_an_error_of_the_tool(tmp_path: Path,
         assert "liar_say" in registry.tools
         assert part in ((await call(registry, "liar_say")).error or "")
         assert (await call(registry, "echo", text="here")).result.text == "here"
+
+
+async def test_changes_of_the_file_take_effect_and_servers_that_are_the_same_run_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mcp_config, "LOOK_EVERY_S", 0.0)
+    path = tmp_path / "mcp.json"
+
+    def write(**servers: str) -> None:
+        entries = {n: {"command": sys.executable, "args": [str(LIAR), mode]} for n, mode in servers.items()}
+        path.write_text(json.dumps({"mcpServers": entries}))
+
+    write(stays="good", goes="good", changes="good")
+    file = ConfigFile(path, named=True)
+    stores = create(Settings(data_dir=tmp_path / "data", _env_file=None))
+    source = McpTools(*file.read(), stores.artifacts, stores.users, 5.0, file)
+    registry = ToolRegistry([EchoTool()], sources=[source])
+    try:
+        await registry.reach(10)
+        assert {"stays_say", "goes_say", "changes_say"} <= set(registry.tools)
+        before = process_of(registry)
+        write(stays="good", changes="hints", comes="good")
+        await registry.reach(10)
+        assert {"stays_say", "comes_say", "changes_reads"} <= set(registry.tools)
+        assert not {"goes_say", "changes_say"} & set(registry.tools)
+        async with asyncio.timeout(10):
+            while len(after := process_of(registry)) != 3:
+                await asyncio.sleep(0.02)
+        assert len(set(before) & set(after)) == 1, "one program runs on"
+        path.write_text("{")
+        await registry.reach(10)
+        assert {"stays_say", "comes_say"} <= set(registry.tools), "a file in the making ends nothing"
+        assert "not valid JSON" in registry.unavailable["mcp"].reason
+    finally:
+        await registry.aclose()
+        await stores.aclose()
+    assert process_of(registry) == []

@@ -9,8 +9,9 @@ from typing import Any
 import orjson
 import pytest
 
+from backend.tools import mcp_config
 from backend.tools.mcp_client import needs_confirmation
-from backend.tools.mcp_config import ServerEntry, read_config
+from backend.tools.mcp_config import ConfigFile, ServerEntry, read_config
 from backend.tools.mcp_stdio import environment_of
 from backend.tools.mcp_text import SchemaRefused, argument_schema, plain, tool_name
 
@@ -177,3 +178,39 @@ def deep(levels: int) -> dict[str, Any]:
 def test_unusable_schemas_are_refused(raw: Any) -> None:
     with pytest.raises(SchemaRefused):
         argument_schema(raw)
+
+
+def servers(*names: str) -> dict[str, Any]:
+    return {"mcpServers": {name: {"command": name} for name in names}}
+
+
+def test_a_changed_file_is_read_again_and_one_in_the_making_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mcp_config, "LOOK_EVERY_S", 0.0)
+    path = config(tmp_path, servers("one"))
+    file = ConfigFile(path, named=False)
+    assert [entry.name for entry in file.read()[0]] == ["one"]
+    assert file.read_if_changed() is None
+    config(tmp_path, servers("one", "two"))
+    entries, refused = file.read_if_changed() or (None, ())
+    assert [entry.name for entry in entries or ()] == ["one", "two"]
+    assert list(refused) == []
+    assert file.read_if_changed() is None
+    config(tmp_path, b'{"mcpServers": {"on')
+    entries, refused = file.read_if_changed() or ((), ())
+    assert entries is None
+    assert "not valid JSON" in refused[0].reason
+    path.unlink()
+    assert file.read_if_changed() == ((), ())
+    assert file.read_if_changed() is None
+    config(tmp_path, servers("three"))
+    assert [entry.name for entry in (file.read_if_changed() or ((), ()))[0] or ()] == ["three"]
+
+
+def test_the_file_is_looked_at_once_a_second(tmp_path: Path) -> None:
+    file = ConfigFile(config(tmp_path, servers("one")), named=False)
+    file.read()
+    assert file.read_if_changed() is None
+    config(tmp_path, servers("one", "two"))
+    assert file.read_if_changed() is None, "not yet"

@@ -33,14 +33,17 @@ class Room:
         self.store = store
         self.embedder = embedder
 
-    async def add(self, owner: Owner, *chunks: DocumentChunk) -> None:
+    async def add(self, owner: Owner, *chunks: DocumentChunk, collection: str = "") -> None:
         vectors = await self.embedder.embed_documents([each.text for each in chunks])
-        await self.store.add(owner, chunks, vectors, self.embedder.name)
+        await self.store.add(owner, chunks, vectors, self.embedder.name, collection=collection)
 
-    async def find(self, owner: Owner, text: str, limit: int = 10, files: list[str] | None = None) -> list[str]:
+    async def find(
+        self, owner: Owner, text: str, limit: int = 10, files: list[str] | None = None, collection: str = ""
+    ) -> list[str]:
         """Texts of the hits, best first."""
         vector = await self.embedder.embed_query(text)
-        return [hit.chunk.text for hit in await self.store.search(owner, vector, text, limit, files)]
+        hits = await self.store.search(owner, vector, text, limit, files, collection=collection)
+        return [hit.chunk.text for hit in hits]
 
 
 def _open_faiss(folder: Path) -> VectorStore:

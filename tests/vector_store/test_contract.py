@@ -204,6 +204,62 @@ async def test_iso_1_ids_that_are_no_ids_reach_no_index(room: Room, bad: str) ->
             await room.store.count(owner)
 
 
+# ---- collections --------------------------------------------------------------------------------
+
+
+async def test_indexes_of_collections_share_nothing_with_the_main_one_or_each_other(room: Room) -> None:
+    await room.add(ALICE, chunk(VACATION))
+    await room.add(ALICE, chunk(PARKING), collection="vs_1")
+    await room.add(ALICE, chunk(CANTEEN), collection="vs_2")
+    for collection, text in {"": VACATION, "vs_1": PARKING, "vs_2": CANTEEN}.items():
+        assert await room.find(ALICE, "anything", collection=collection) == [text]
+        assert [each.text for each in await room.store.chunks(ALICE, "f1", collection=collection)] == [text]
+        assert await room.store.count(ALICE, collection=collection) == 1
+    assert await room.store.delete(ALICE, "f1", collection="vs_1") == 1
+    assert await room.find(ALICE, "anything", collection="vs_1") == []
+    assert await room.find(ALICE, "anything") == [VACATION]
+
+
+async def test_a_collection_is_dropped_alone_and_can_be_filled_again(room: Room) -> None:
+    await room.add(ALICE, chunk(VACATION))
+    await room.add(ALICE, chunk(PARKING), chunk(CANTEEN, index=1), collection="vs_1")
+    await room.add(ALICE, chunk(CANTEEN), collection="vs_2")
+    await room.store.reset(ALICE, collection="vs_1")
+    await room.store.reset(ALICE, collection="vs_1")
+    assert await room.store.count(ALICE, collection="vs_1") == 0
+    assert (await room.find(ALICE, "x"), await room.find(ALICE, "x", collection="vs_2")) == ([VACATION], [CANTEEN])
+    await room.add(ALICE, chunk(VACATION), collection="vs_1")
+    assert await room.find(ALICE, "x", collection="vs_1") == [VACATION]
+
+
+async def test_resetting_the_main_index_leaves_those_of_collections(room: Room) -> None:
+    await room.add(ALICE, chunk(VACATION))
+    await room.add(ALICE, chunk(PARKING), collection="vs_1")
+    await room.store.reset(ALICE)
+    await room.add(ALICE, chunk(CANTEEN))
+    assert await room.find(ALICE, "x", collection="vs_1") == [PARKING]
+
+
+async def test_a_collection_has_an_embedder_of_its_own(room: Room) -> None:
+    await room.add(ALICE, chunk(VACATION))
+    assert not await room.store.needs_reindex(ALICE, "other", collection="vs_1")
+    await room.add(ALICE, chunk(PARKING), collection="vs_1")
+    assert await room.store.needs_reindex(ALICE, "other", collection="vs_1")
+
+
+async def test_iso_4_equal_collection_ids_of_two_owners_never_meet(room: Room) -> None:
+    await room.add(ALICE, chunk(VACATION), collection="vs_1")
+    assert await room.find(BOB, VACATION, collection="vs_1") == []
+    await room.store.reset(BOB, collection="vs_1")
+    assert await room.find(ALICE, VACATION, collection="vs_1") == [VACATION]
+
+
+@pytest.mark.parametrize("bad", [".", "..", "../x", "a/b", "a\x00b", "x" * 65])
+async def test_iso_1_collections_that_are_no_ids_reach_no_index(room: Room, bad: str) -> None:
+    with pytest.raises(NotFound):
+        await room.store.count(ALICE, collection=bad)
+
+
 # ---- embedders ----------------------------------------------------------------------------------
 
 

@@ -21,11 +21,13 @@ PROBE_SECONDS = 2.0
 
 @router.get("/health")
 async def health(services: ServicesDep) -> dict[str, Any]:
-    """The process answers; `degraded` with a sentence when the built-in model stands in."""
+    """The process answers; `degraded` with a sentence when the built-in model stands in. `sandbox` tells how Python
+    code is kept in, or why none is run."""
     model = await _model(services)
     damaged = len(services.stores.damaged())
     degraded = model["message"] is not None or damaged > 0
-    return {"status": "degraded" if degraded else "ok", "version": __version__, **model, "damaged_files": damaged}
+    status = "degraded" if degraded else "ok"
+    return {"status": status, "version": __version__, **model, "damaged_files": damaged, "sandbox": _sandbox(services)}
 
 
 @router.get("/health/ready")
@@ -64,6 +66,14 @@ async def _model(services: Services) -> dict[str, Any]:
         return {"model": None, "provider": services.settings.llm_provider, "message": error.message}
     except TimeoutError:
         return {"model": None, "provider": None, "message": "The model server does not answer in time."}
+
+
+def _sandbox(services: Services) -> dict[str, str | None]:
+    """`layer` is what keeps Python code in, None when none is run now; `message` then says why."""
+    report = services.sandbox.report()
+    if report is None:
+        return {"layer": None, "message": "Whether Python code can be run safely here is being tested."}
+    return {"layer": report.layer, "message": None if report.layer else report.reason}
 
 
 def _probe_storage(services: Services) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from backend.api.deps import CurrentOwner, ServicesDep, base_url_of, json_body, read_json
+from backend.api.deps import AdmittedOwner, CurrentOwner, ServicesDep, base_url_of, json_body, read_json
 from backend.core.toolbox import validate
 from backend.models.errors import InvalidRequest
 from backend.models.run import RunContext
@@ -74,7 +74,7 @@ async def change_settings(request: Request, owner: CurrentOwner, services: Servi
 
 
 @router.post("/{name}/run", openapi_extra=json_body(ToolRunRequest))
-async def run_tool(name: str, request: Request, owner: CurrentOwner, services: ServicesDep) -> dict[str, Any]:
+async def run_tool(name: str, request: Request, owner: AdmittedOwner, services: ServicesDep) -> dict[str, Any]:
     """One call. 200 also when the tool reports a failure: `error` is then set."""
     body = await read_json(request, ToolRunRequest)
     await services.registry.reach()

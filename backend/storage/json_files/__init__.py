@@ -12,14 +12,19 @@ from backend.config.settings import Settings
 from backend.models.errors import SettingsError, StorageFailed
 from backend.storage.json_files.artifacts import JsonArtifactStore
 from backend.storage.json_files.atomic import ensure_folder, sweep_temporaries
+from backend.storage.json_files.collections import JsonCollectionStore
+from backend.storage.json_files.completions import JsonCompletionStore
 from backend.storage.json_files.conversations import JsonConversationStore
 from backend.storage.json_files.damages import Damages, is_set_aside
 from backend.storage.json_files.disk import Disk
 from backend.storage.json_files.document_files import clear_up
 from backend.storage.json_files.documents import JsonDocumentStore
+from backend.storage.json_files.item_conversations import JsonItemConversationStore
 from backend.storage.json_files.locks import file_lock
+from backend.storage.json_files.partial_uploads import JsonUploadStore
 from backend.storage.json_files.paths import Area
 from backend.storage.json_files.preferences import JsonPreferenceStore
+from backend.storage.json_files.responses import JsonResponseStore
 from backend.storage.json_files.runs import JsonRunStore
 from backend.storage.json_files.sessions import JsonSessionStore
 from backend.storage.json_files.tables import JsonTableStore, clear_imports
@@ -41,9 +46,14 @@ def create(settings: Settings) -> Stores:
         "conversations": settings.conversations_dir,
         "uploads": settings.uploads_dir,
         "runs": settings.runs_dir,
+        "completions": settings.completions_dir,
         "artifacts": settings.artifacts_dir,
         "tables": settings.tables_dir,
+        "collections": settings.collections_dir,
+        "partial_uploads": settings.partial_uploads_dir,
         "preferences": settings.preferences_dir,
+        "responses": settings.responses_dir,
+        "item_conversations": settings.item_conversations_dir,
     }
     try:
         _make_private(settings.data_dir)
@@ -54,9 +64,14 @@ def create(settings: Settings) -> Stores:
             "conversations": Area(roots["conversations"], "conversation"),
             "uploads": Area(roots["uploads"], "document"),
             "runs": Area(roots["runs"], "run"),
+            "completions": Area(roots["completions"], "chat completion"),
             "artifacts": Area(roots["artifacts"], "file"),
             "tables": Area(roots["tables"], "table"),
+            "collections": Area(roots["collections"], "vector store"),
+            "partial_uploads": Area(roots["partial_uploads"], "upload"),
             "preferences": Area(roots["preferences"], "user"),
+            "responses": Area(roots["responses"], "response"),
+            "item_conversations": Area(roots["item_conversations"], "conversation"),
         }
         _clear_up([roots["users"], roots["sessions"]], list(areas.values()), damages)
         for _, folder in areas["uploads"].owners():
@@ -80,10 +95,15 @@ def create(settings: Settings) -> Stores:
         sessions=JsonSessionStore(roots["sessions"], disk, damages),
         conversations=JsonConversationStore(areas["conversations"], disk, damages),
         documents=JsonDocumentStore(areas["uploads"], disk, damages),
+        collections=JsonCollectionStore(areas["collections"], disk, damages),
+        uploads=JsonUploadStore(areas["partial_uploads"], disk, damages),
         runs=JsonRunStore(areas["runs"], disk, damages),
+        completions=JsonCompletionStore(areas["completions"], disk, damages),
         preferences=JsonPreferenceStore(areas["preferences"], disk, damages),
         tables=JsonTableStore(areas["tables"], disk, damages),
         artifacts=JsonArtifactStore(areas["artifacts"], disk, damages),
+        responses=JsonResponseStore(areas["responses"], disk, damages),
+        item_conversations=JsonItemConversationStore(areas["item_conversations"], disk, damages),
         damaged=damages.listing,
         aclose=aclose,
     )

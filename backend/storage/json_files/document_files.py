@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from backend.models.documents import Document, PageText
+from backend.models.documents import Document, PageText, share_bytes
 from backend.models.errors import StorageFailed
 from backend.storage.json_files.append_log import decode_line, encode_line
 from backend.storage.json_files.atomic import (
@@ -74,15 +76,20 @@ class Shelf:
     documents: Mapping[str, Document] = field(default_factory=dict)
     marks: Mapping[str, Mark] = field(default_factory=dict)
     newest: tuple[Document, ...] = ()
-    ready_names: tuple[str, ...] = ()
+    ready: tuple[Document, ...] = ()
+    expired: tuple[Document, ...] = ()
+    """Documents that are only to be removed; nothing else here knows them."""
+    next_expiry: float = math.inf
+    """When the next of `documents` expires, in seconds since the epoch."""
 
-    def with_bytes(self, sha256: str) -> Document | None:
-        return next((document for document in self.newest if document.sha256 == sha256), None)
+    def with_bytes(self, sha256: str, purpose: str) -> Document | None:
+        """The document of these bytes, if one may serve for this purpose."""
+        return next((one for one in self.newest if one.sha256 == sha256 and share_bytes(one.purpose, purpose)), None)
 
 
 def is_current(folder: Path, shelf: Shelf) -> bool:
-    """Whether the folder is as it was; costs one stat. Every change of metadata is a rename, which shows there."""
-    return mark_at(folder) == shelf.mark
+    """Whether all is as it was; costs one stat. Every change of metadata is a rename, which shows in the folder."""
+    return mark_at(folder) == shelf.mark and time.time() < shelf.next_expiry
 
 
 def look_at(folder: Path, before: Shelf | None, form: DocumentFormat, damages: Damages) -> Shelf:
@@ -91,19 +98,25 @@ def look_at(folder: Path, before: Shelf | None, form: DocumentFormat, damages: D
     folder_mark = mark_at(folder)
     documents: dict[str, Document] = {}
     marks: dict[str, Mark] = {}
+    expired: list[Document] = []
+    now = time.time()
     for file_id, status in files_in(folder, META_SUFFIX):
         mark = mark_of(status)
-        if known.marks.get(file_id) == mark:
-            documents[file_id] = known.documents[file_id]
-        elif (document := _read(folder / f"{file_id}{META_SUFFIX}", mark, form, damages)) is not None:
-            documents[file_id] = document
-        else:
+        document = known.documents[file_id] if known.marks.get(file_id) == mark else None
+        document = document or _read(folder / f"{file_id}{META_SUFFIX}", mark, form, damages)
+        if document is None:
             continue
+        if document.is_expired(now):
+            expired.append(document)
+            continue
+        documents[file_id] = document
         if is_settled(mark):
             marks[file_id] = mark
     newest = tuple(sorted(documents.values(), key=lambda document: document.created_at, reverse=True))
-    ready = tuple(document.filename for document in newest if document.status == "ready")
-    return Shelf(folder_mark if is_settled(folder_mark) else ABSENT, documents, marks, newest, ready)
+    ready = tuple(document for document in newest if document.status == "ready")
+    next_expiry = min((one.expires_at for one in newest if one.expires_at is not None), default=math.inf)
+    settled = folder_mark if is_settled(folder_mark) else ABSENT
+    return Shelf(settled, documents, marks, newest, ready, tuple(expired), next_expiry)
 
 
 def _read(path: Path, mark: Mark, form: DocumentFormat, damages: Damages) -> Document | None:
@@ -180,23 +193,26 @@ def write_pages(upload: Upload, pages: Iterable[PageText]) -> None:
 
 def read_page(path: Path, number: int | None, damages: Damages) -> PageText | None:
     """One page, the first when `number` is None; None when there is none. Reads no further than that page."""
+    return next((page for page in read_pages(path, damages) if number is None or page.number == number), None)
+
+
+def read_pages(path: Path, damages: Damages) -> Iterator[PageText]:
+    """The pages in order, up to the first that is damaged."""
     try:
         handle = open_regular(path)
     except FileNotFoundError:
-        return None
+        return
     except Unreadable as reason:
         damages.set_aside(path, f"the pages of a document could not be opened ({reason})")
-        return None
+        return
     with os.fdopen(handle, "rb") as file:
         for raw in file:
             record = decode_line(raw.rstrip(b"\n")).record
             page = None if record is None else _page(record)
             if page is None:
                 damages.set_aside(path, "the pages of a document could not be read")
-                return None
-            if number is None or page.number == number:
-                return page
-    return None
+                return
+            yield page
 
 
 def _page(record: Mapping[str, Any]) -> PageText | None:

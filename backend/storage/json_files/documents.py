@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from backend.models.documents import Document, PageText
+from backend.models.documents import Document, PageText, Terms, longer
 from backend.models.errors import InvalidRequest, TooLarge
 from backend.models.run import Owner
+from backend.storage.document_store import MAX_LISTED
 from backend.storage.json_files.atomic import remove_quietly
 from backend.storage.json_files.damages import Damages
 from backend.storage.json_files.disk import Disk
@@ -23,6 +24,7 @@ from backend.storage.json_files.document_files import (
     is_current,
     look_at,
     read_page,
+    read_pages,
     remove_content,
     remove_document,
     write_pages,
@@ -30,7 +32,8 @@ from backend.storage.json_files.document_files import (
 from backend.storage.json_files.locks import KeyedLocks, file_lock
 from backend.storage.json_files.paths import Area, is_server, missing
 from backend.storage.json_files.upload import Upload
-from backend.utils.ids import new_id
+from backend.utils.cursor import cursor_page
+from backend.utils.ids import timed_id
 from backend.utils.names import clean_filename
 
 BATCH_BYTES = 262_144
@@ -50,15 +53,23 @@ class JsonDocumentStore:
         self._locks = KeyedLocks()
         self._shelves: OrderedDict[Path, Shelf] = OrderedDict()
 
-    async def receive(self, owner: Owner, filename: str, parts: AsyncIterator[bytes], max_bytes: int) -> Document:
+    async def receive(
+        self,
+        owner: Owner,
+        filename: str,
+        parts: AsyncIterator[bytes],
+        max_bytes: int,
+        terms: Callable[[], Terms] = Terms,
+    ) -> Document:
         folder = self._area.folder(owner)
         name = clean_filename(filename)
         upload = Upload(folder)
         try:
             await self._disk.run(upload.open)
             await self._pour(parts, upload, max_bytes)
+            agreed = terms()
             async with self._locks.hold(folder):
-                return await self._disk.run(self._register, folder, upload, name)
+                return await self._disk.run(self._register, folder, upload, name, agreed)
         finally:
             await self._disk.run(upload.discard)
 
@@ -74,6 +85,30 @@ class JsonDocumentStore:
         limit = min(max(limit, 1), MAX_PAGE)
         first = (max(page, 1) - 1) * limit
         return list(newest[first : first + limit]), len(newest)
+
+    async def list_after(
+        self,
+        owner: Owner,
+        *,
+        purpose: str | None = None,
+        after: str | None = None,
+        limit: int = MAX_LISTED,
+        newest_first: bool = True,
+    ) -> tuple[list[Document], bool]:
+        newest = (await self._shelf(self._area.folder(owner))).newest
+        wanted = [one for one in newest if purpose is None or one.purpose == purpose]
+        return cursor_page(
+            wanted if newest_first else wanted[::-1],
+            id_of=lambda document: document.file_id,
+            moment=lambda document: document.created_at,
+            newest_first=newest_first,
+            limit=min(max(limit, 1), MAX_LISTED),
+            after=after,
+        )
+
+    async def get_many(self, owner: Owner, file_ids: Collection[str]) -> dict[str, Document]:
+        documents = (await self._shelf(self._area.folder(owner))).documents
+        return {file_id: documents[file_id] for file_id in file_ids if file_id in documents}
 
     async def update(self, owner: Owner, document: Document) -> None:
         meta = self._area.file(owner, document.file_id, META_SUFFIX)
@@ -113,22 +148,41 @@ class JsonDocumentStore:
             raise missing("page")
         return page
 
+    async def pages(self, owner: Owner, file_id: str) -> list[PageText]:
+        path = self._area.file(owner, file_id, TEXT_SUFFIX)
+        await self.get(owner, file_id)
+        return await self._disk.run(lambda: list(read_pages(path, self._damages)))
+
     async def unfinished(self, owner: Owner) -> list[tuple[Owner, Document]]:
-        owners = await self._disk.run(lambda: [one for one, _ in self._area.owners()])
         found = [
             (one, document)
-            for one in owners
-            if is_server(owner) or one == owner
+            for one in await self._owners(owner)
             for document in (await self._shelf(self._area.folder(one))).newest
             if document.status in ("uploaded", "processing")
         ]
         return sorted(found, key=lambda pair: pair[1].created_at)
 
-    async def ready_names(self, owner: Owner, limit: int = 200) -> tuple[str, ...]:
-        shelf = await self._shelf(self._area.folder(owner))
-        return shelf.ready_names[: max(limit, 0)]
+    async def expired(self, owner: Owner) -> list[tuple[Owner, Document]]:
+        return [
+            (one, document)
+            for one in await self._owners(owner)
+            for document in (await self._shelf(self._area.folder(one))).expired
+        ]
+
+    async def ready_names(
+        self, owner: Owner, limit: int = 200, files: Collection[str] | None = None
+    ) -> tuple[str, ...]:
+        ready = (await self._shelf(self._area.folder(owner))).ready
+        if files is not None:
+            ready = tuple(one for one in ready if one.file_id in files)
+        return tuple(one.filename for one in ready[: max(limit, 0)])
 
     # ---- inside ----------------------------------------------------------------------------------
+
+    async def _owners(self, owner: Owner) -> list[Owner]:
+        """All of them for the server, otherwise the one."""
+        everyone = await self._disk.run(lambda: [one for one, _ in self._area.owners()])
+        return [one for one in everyone if is_server(owner) or one == owner]
 
     async def _pour(self, parts: AsyncIterator[bytes], upload: Upload, max_bytes: int) -> None:
         waiting = bytearray()
@@ -145,15 +199,26 @@ class JsonDocumentStore:
             raise InvalidRequest("The file is empty; choose another.", param="file")
         await self._disk.run(upload.write, bytes(waiting))
 
-    def _register(self, folder: Path, upload: Upload, name: str) -> Document:
+    def _register(self, folder: Path, upload: Upload, name: str, terms: Terms) -> Document:
         """Give the bytes a place, unless they have one. Blocking; one at a time for each owner."""
         upload.sync()
         with file_lock(folder / ".lock"):
-            same = look_at(folder, self._shelves.get(folder), self._form, self._damages).with_bytes(upload.sha256)
-            if same is not None and same.status != "failed" and (folder / same.file_id).is_file():
-                return same
+            shelf = look_at(folder, self._shelves.get(folder), self._form, self._damages)
+            same = shelf.with_bytes(upload.sha256, terms.purpose)
             now = time.time()
-            new = Document(new_id("file-"), name, "application/octet-stream", upload.size, upload.sha256, now)
+            expires_at = terms.expires_at(now)
+            if same is not None and same.status != "failed" and (folder / same.file_id).is_file():
+                return self._prolonged(folder, same, longer(same.expires_at, expires_at))
+            new = Document(
+                timed_id("file-", now),
+                name,
+                "application/octet-stream",
+                upload.size,
+                upload.sha256,
+                now,
+                purpose=terms.purpose,
+                expires_at=expires_at,
+            )
             document = new if same is None else replace(new, file_id=same.file_id)
             if same is not None:
                 # Bytes of the one before stay in place until these take it; its pages are of no use any more.
@@ -167,6 +232,13 @@ class JsonDocumentStore:
                 self._form.write(meta, document)
                 undo.pop_all()
             return document
+
+    def _prolonged(self, folder: Path, document: Document, expires_at: float | None) -> Document:
+        if expires_at == document.expires_at:
+            return document
+        document = replace(document, expires_at=expires_at)
+        self._form.write(folder / f"{document.file_id}{META_SUFFIX}", document)
+        return document
 
     async def _locked(self, meta: Path, work: Callable[[], None]) -> None:
         """Do something to a document that exists, one at a time for each owner. Raises NotFound."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from backend.utils.archives import UnsafeArchive, check_archive
 from backend.workers.jobs.table_job_types import FORMS
 from backend.workers.port import Refusal
 
@@ -248,6 +249,10 @@ def flatten(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _xlsx(path: Path) -> list[Source]:
+    try:
+        check_archive(path, "xl/workbook.xml", "an Excel workbook")
+    except UnsafeArchive as error:
+        raise Refusal(str(error)) from None
     import zipfile
 
     import openpyxl

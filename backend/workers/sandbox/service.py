@@ -117,10 +117,18 @@ class LayeredSandbox:
             self._checking = asyncio.create_task(self._check())
         return await asyncio.shield(self._checking)
 
+    def report(self) -> SandboxReport | None:
+        if (impossible := self.impossible()) is not None:
+            return _none_here(impossible)
+        checking = self._checking
+        if checking is None or not checking.done() or checking.cancelled() or checking.exception() is not None:
+            return None
+        return checking.result()
+
     async def _check(self) -> SandboxReport:
         impossible = self.impossible()
         if impossible is not None:
-            return SandboxReport(None, f"Python code is not run here: {impossible}.")
+            return _none_here(impossible)
         await asyncio.to_thread(scratch.sweep)
         report = await try_layers(self._layers, self._limits)
         for tried in report.tried:
@@ -258,6 +266,10 @@ def _told(ran: Ran, result: CodeResult) -> CodeResult:
         seconds=ran.seconds,
         truncated=ran.cut or answer.get("cut") is True,
     )
+
+
+def _none_here(why: str) -> SandboxReport:
+    return SandboxReport(None, f"Python code is not run here: {why}.")
 
 
 def _text(value: object) -> str | None:
