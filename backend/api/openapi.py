@@ -10,11 +10,12 @@ from fastapi import FastAPI
 from backend.api import openapi_hearth, openapi_openai
 from backend.api.openapi_examples import ANSWERS, REQUESTS
 from backend.api.openapi_operations import SUCCESSES, TAGS, Success
-from backend.api.openapi_parts import Schema, ref
+from backend.api.openapi_parts import Schema, one_of, ref
 
 PUBLIC = frozenset({"/health", "/health/ready", "/api/auth/login"})
 ANTHROPIC = frozenset({"/v1/messages", "/v1/messages/count_tokens"})
 """Where failures have Anthropic's envelope."""
+ENDS_WITH_DONE = frozenset({"ChatCompletionChunk", "Completion"})
 METHODS = frozenset({"get", "put", "post", "patch", "delete"})
 REQUEST_ID = {"x-request-id": {"$ref": "#/components/headers/RequestId"}}
 BOUNDS: dict[str, dict[str, int]] = {
@@ -70,7 +71,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         if path == "/health/ready":
             operation["responses"]["503"] = {**operation["responses"]["200"], "description": "Not all parts work."}
         operation["responses"].pop("422", None)
-        kind = "Anthropic" if path in ANTHROPIC else ""
+        kind = "Anthropic" if path in ANTHROPIC else "Mcp" if path == "/mcp" else ""
         operation["responses"]["4XX"] = {"$ref": f"#/components/responses/{kind}Refused"}
         operation["responses"]["5XX"] = {"$ref": f"#/components/responses/{kind}Failed"}
         operation["security"] = [] if path in PUBLIC else [{"bearer": []}, {"apiKey": []}]
@@ -94,6 +95,8 @@ def _components(document: dict[str, Any]) -> dict[str, Any]:
             "Failed": _answer(failed, ref("Error")),
             "AnthropicRefused": _answer(refused, ref("AnthropicError")),
             "AnthropicFailed": _answer(failed, ref("AnthropicError")),
+            "McpRefused": _answer(refused, one_of(ref("Error"), ref("RpcAnswer"))),
+            "McpFailed": _answer(failed, one_of(ref("Error"), ref("RpcAnswer"))),
         },
         "headers": {"RequestId": {"description": "Names the request in the log.", "schema": {"type": "string"}}},
         "securitySchemes": {
@@ -161,11 +164,11 @@ def _succeed(operation: dict[str, Any], success: Success | None, example: Any) -
 
 
 def _event(name: str) -> Schema:
-    """One server-sent event, whose data is JSON (or, at the end of some streams, `[DONE]`)."""
+    """One server-sent event, whose data is JSON; where OpenAI's streams end with `[DONE]`, so do these."""
+    named = {"event": {"type": "string"}, "id": {"type": "string"}}
     data = {"type": "string", "contentMediaType": "application/json", "contentSchema": ref(name)}
-    return {
-        "type": "object",
-        "required": ["data"],
-        "properties": {"event": {"type": "string"}, "id": {"type": "string"}, "data": data},
-        "description": "One event of the stream.",
-    }
+    event = {"type": "object", "required": ["data"], "properties": {**named, "data": data}}
+    if name not in ENDS_WITH_DONE:
+        return {**event, "description": "One event of the stream."}
+    done = {"type": "object", "required": ["data"], "properties": {**named, "data": {"const": "[DONE]"}}}
+    return {"anyOf": [done, event], "description": "One event of the stream; the last one's data is `[DONE]`."}

@@ -199,7 +199,8 @@ class Answering:
             sampling=question.sampling,
             response_format=question.response_format,
             reasoning_effort=question.reasoning_effort,
-            logprobs=question.logprobs,
+            # An answer that has to be a call has no text whose tokens could be told.
+            logprobs=question.logprobs if question.tool_choice in ("auto", "none") else None,
             suffix=question.suffix,
             keep_whole=question.keep_whole,
         )

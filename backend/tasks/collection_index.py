@@ -179,9 +179,12 @@ class CollectionIndexer:
         return seen[-1]
 
     async def _check(self, owner: Owner, collection_id: str, file: CollectionFile) -> None:
-        """Raises _Gone, and NotFound when the collection is deleted."""
+        """Raises _Gone, and NotFound when the collection is deleted.
+
+        Going on when another process has indexed it meanwhile is right: what that one wrote may have been removed here.
+        """
         now = (await self._collections.get(owner, collection_id)).files.get(file.file_id)
-        if now is None or not now.is_to_index or now.chunking != file.chunking:
+        if now is None or now.state == "cancelled" or now.chunking != file.chunking:
             raise _Gone
 
     def _split(self, document: Document, pages: list[PageText], chunking: Chunking) -> list[DocumentChunk]:

@@ -229,23 +229,19 @@ class Collections:
         return await self._finder.search(owner, scope, queries, limits.max_results or 10, limits)
 
     async def forget(self, owner: Owner, file_id: str) -> None:
-        """A document is gone: take it out of every collection."""
+        """A document is to go: take it out of every collection."""
         for collection in await self._store.list_collections(owner):
             if file_id in collection.files:
                 await self._store.change(owner, collection.id, lambda now: taken_out(now, file_id))
                 await self._vectors.delete(owner, file_id, collection=collection.id)
 
     async def sweep(self) -> None:
-        """Empty the collections that have expired, and take out documents that are gone; both stay known."""
+        """Empty the collections that have expired; they stay known."""
         now = time.time()
         for owner, collection in await self._store.everyones(SERVER):
             if collection.is_expired(now) and collection.files:
                 await self._store.change(owner, collection.id, lambda each: replace(each, files={}))
                 await self._vectors.reset(owner, collection=collection.id)
-            else:
-                there = await self._documents.get_many(owner, collection.files)
-                for file_id in collection.files.keys() - there.keys():
-                    await self.forget(owner, file_id)
 
     async def resume(self) -> None:
         await self._indexer.resume()

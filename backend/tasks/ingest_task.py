@@ -68,7 +68,7 @@ class IngestTask:
         self._jobs: dict[tuple[Owner, str], asyncio.Task[None]] = {}
         self._watchers: dict[tuple[Owner, str], set[asyncio.Event]] = {}
         self.when_deleted: list[Callable[[Owner, str], Awaitable[None]]] = []
-        """Called with the id of each document that is gone, so that nothing elsewhere outlives it."""
+        """Called with the id of each document that is to go, so that nothing elsewhere outlives it."""
 
     async def upload(
         self,
@@ -168,11 +168,12 @@ class IngestTask:
         if job is not None:
             job.cancel()
             await asyncio.wait({job})
+        # Before the document itself: what is interrupted here can be asked for again.
+        for follower in self.when_deleted:
+            await follower(owner, file_id)
         await self._documents.delete(owner, file_id)
         await self._vectors.delete(owner, file_id)
         await self._tables.delete(owner, file_id)
-        for follower in self.when_deleted:
-            await follower(owner, file_id)
         self._notify((owner, file_id))
 
     async def events(self, owner: Owner, file_id: str) -> AsyncGenerator[Document, None]:

@@ -12,6 +12,8 @@ from backend.models.errors import InvalidRequest, ModelNotFound, UpstreamError, 
 log = logging.getLogger("hearth.models")
 
 BUILTIN_ID = "hearth-builtin"
+OF_OPENAI = ("text-embedding-", "openai/")
+"""How names of models begin that no provider here ever has: an unreachable one is no reason to ask again."""
 AGENT_MODELS: Mapping[str, str] = {
     "hearth": "auto",
     "hearth-chat": "chat",
@@ -171,7 +173,9 @@ class ModelCatalog:
                 if "embedding" not in info.capabilities:
                     raise _cannot_embed(info.id)
                 return info
-        raise unreachable or missing or _unknown(model_id)
+        if unreachable is not None and not model_id.startswith(OF_OPENAI):
+            raise unreachable
+        raise missing or _unknown(model_id)
 
     def _embedding_providers(self) -> list[EmbeddingProvider]:
         return [each for each in self._others if isinstance(each, EmbeddingProvider)]

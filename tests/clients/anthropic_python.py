@@ -8,6 +8,7 @@ import anthropic
 from checks import (
     AGENT_MODEL,
     CHAT_MODEL,
+    DOCUMENT,
     GREETING,
     KEY,
     NO_MODEL,
@@ -32,7 +33,6 @@ from pydantic import BaseModel
 
 row = Client("anthropic-python", "Anthropic SDK for Python", "anthropic")
 row.lacks("embeddings", "vector_stores", "responses", "completions")
-row.lacks("files", why="The SDK's own files interface is in beta and is not offered here.")
 client = anthropic.Anthropic(base_url=URL, api_key=KEY, max_retries=0)
 WEATHER: Any = {
     "name": "get_weather",
@@ -110,6 +110,13 @@ def images() -> None:
     source = {"type": "base64", "media_type": "image/png", "data": RED_DOT.partition(",")[2]}
     parts = [{"type": "image", "source": source}, {"type": "text", "text": GREETING}]
     assert GREETING in text_of(ask(parts, VISION_MODEL))
+
+
+@row.check("files")
+def files() -> None:
+    made = client.files.upload(file=("cat.txt", DOCUMENT.encode()))
+    assert client.files.download(made.id).read() == DOCUMENT.encode()
+    client.files.delete(made.id)
 
 
 @row.check("agent")

@@ -19,19 +19,19 @@ from pathlib import Path
 from typing import Any
 
 CAPABILITIES = {
-    "models": "Model list",
+    "models": "Models",
     "chat": "Chat",
-    "stream": "Streaming",
+    "stream": "Stream",
     "tools": "Tools",
-    "structured": "Structured output",
+    "structured": "Structured",
     "images": "Images",
-    "embeddings": "Embeddings",
+    "embeddings": "Embed",
     "files": "Files",
-    "vector_stores": "Vector stores",
+    "vector_stores": "Stores",
     "responses": "Responses",
-    "completions": "Legacy completions",
-    "agent": "Hearth's agent",
-    "builtin": "Without Ollama",
+    "completions": "Legacy",
+    "agent": "Agent",
+    "builtin": "No Ollama",
     "errors": "Errors",
 }
 """Every capability, in the order of the table, and its heading."""

@@ -157,7 +157,8 @@ class TestEmbeddings(EmbeddingsIntegrationTests):
 
 ONLY = {
     "TestVision": ["image", "pdf", "audio", "anthropic"],
-    "TestVisionOverResponses": ["image", "pdf", "audio", "anthropic"],
+    # Over Responses the client leaves sound out without a word, so that test would show nothing.
+    "TestVisionOverResponses": ["image", "pdf", "anthropic"],
     "TestPictureAddresses": ["image_inputs"],
 }
 """Suites that differ from another one only in what these words name."""

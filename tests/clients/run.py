@@ -138,6 +138,9 @@ def main() -> int:
     given = parser.parse_args()
     wanted = [s for s in scripts() if not given.clients or any(s.id.startswith(name) for name in given.clients)]
     RESULTS.mkdir(parents=True, exist_ok=True)
+    if not given.clients:
+        for old in RESULTS.glob("*.jsonl"):
+            old.unlink()
     bad = False
     with servers(given.code) as told, ThreadPoolExecutor(2) as pool:
         began = time.monotonic()

@@ -179,6 +179,14 @@ def test_logprobs_of_an_ollama_that_gives_none_are_a_400(sdk: openai.OpenAI, dou
         assert (caught.value.param, caught.value.code) == ("logprobs", "unsupported_parameter")
 
 
+@pytest.mark.parametrize("choice", ["auto", "required"])
+def test_a_call_has_no_logprobs(sdk: openai.OpenAI, double: OllamaDouble, choice: Any) -> None:
+    done = sdk.chat.completions.create(
+        model=LLAMA, messages=user("What is 6*7?"), tools=[TOOL], tool_choice=choice, logprobs=True
+    )
+    assert done.choices[0].message.tool_calls and done.choices[0].logprobs is None
+
+
 # ---- pictures and files -----------------------------------------------------------------------------
 
 

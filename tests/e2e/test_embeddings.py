@@ -156,6 +156,8 @@ def test_without_ollama_its_models_are_unreachable_and_the_own_one_serves(offlin
         with pytest.raises(openai.InternalServerError) as caught:
             client.embeddings.create(model="nomic-embed-text", input="cat")
         assert (caught.value.status_code, caught.value.code) == (503, "upstream_unreachable")
+        with pytest.raises(openai.NotFoundError, match="does not exist"):
+            client.embeddings.create(model="text-embedding-3-large", input="cat")
         assert len(client.embeddings.create(model="text-embedding-3-small", input="cat").data[0].embedding) == 384
 
 

@@ -16,7 +16,7 @@ import pytest
 from backend.config.settings import Settings
 from backend.embeddings import sentence_transformers as adapter
 from backend.embeddings.minilm import MiniLM
-from backend.models.errors import SettingsError, UpstreamError
+from backend.models.errors import ContextTooLong, SettingsError, UpstreamError
 
 SENTENCES = Path(__file__).with_name("sentences.txt")
 
@@ -94,3 +94,17 @@ async def test_a_model_that_is_not_on_this_machine_is_an_upstream_error(weights:
     embedder = adapter.create(Settings(_env_file=None), "no-such-folder/no-such-model")
     with pytest.raises(UpstreamError, match="not on this machine"):
         await embedder.embed_query("x")
+
+
+@pytest.mark.slow
+async def test_adapter_embeds_a_text_of_pages_to_its_end(weights: str) -> None:
+    embedder = adapter.SentenceTransformersEmbedder(weights)
+    pages = "The cat sleeps on the warm windowsill. " * 100
+    whole = await embedder.embed_whole(["cat", pages])
+    assert np.allclose(whole.vectors[0], await embedder.embed_query("cat"), atol=1e-6)
+    assert whole.tokens > 900
+    pieces, _ = embedder._windows(pages)
+    assert "".join(pieces) == pages
+    assert len(pieces) == 4
+    with pytest.raises(ContextTooLong, match=r"input\[1\]"):
+        await embedder.check_lengths(["short", "word " * 9_000])

@@ -51,14 +51,14 @@ def command(server: HearthServer) -> list[str]:
     return [
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json"),
         *("-H", f"Authorization: Bearer {server.key}"),
-        *("--phases", phases, "--max-examples", str(ASKED or 2), *more),
+        *("--phases", phases, "--max-examples", str(ASKED or 1), *more),
         *("--checks", f"{CHECKS},envelope_of_failures", "--request-timeout", "30", "--continue-on-failure"),
         *("--warnings", "off", "--no-color"),
         *(word for path in KEPT_OUT for word in ("--exclude-path", path)),
     ]
 
 
-def tested_of_all() -> int:
+def how_many_doors() -> int:
     return sum(door.split()[1] not in KEPT_OUT for door in SUCCESSES)
 
 
@@ -81,4 +81,4 @@ def test_flow_5_nothing_made_from_the_document_breaks_the_server(tmp_path: Path)
             )
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
     tested = re.search(r"Tested: (\d+)", done.stdout)
-    assert tested is not None and int(tested[1]) == tested_of_all(), done.stdout[-3_000:]
+    assert tested is not None and int(tested[1]) == how_many_doors(), done.stdout[-3_000:]

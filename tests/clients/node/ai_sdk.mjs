@@ -2,7 +2,7 @@
 import { setTimeout } from "node:timers/promises";
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { APICallError, Output, embedMany, generateText, isStepCount, streamText, tool } from "ai";
+import { APICallError, Output, embedMany, generateText, isStepCount, streamText, tool, uploadFile } from "ai";
 import { z } from "zod";
 import * as my from "./checks.mjs";
 
@@ -32,7 +32,6 @@ function checksOf(make, chat, embedding) {
 
   return {
     models: null,
-    files: null,
 
     async chat() {
       const done = await generateText({ ...quiet, model: model(), instructions: "Be brief.", prompt: my.GREETING });
@@ -99,6 +98,7 @@ await my.run({
   packageName: "@ai-sdk/openai-compatible",
   checks: {
     ...checksOf(compatible, (provider, name) => provider(name), (provider) => provider.embeddingModel(my.EMBEDDING_MODEL)),
+    files: null,
     vector_stores: null,
     responses: null,
 
@@ -118,6 +118,15 @@ await my.run({
   packageName: "@ai-sdk/openai",
   checks: {
     ...checksOf(openai, (provider, name) => provider(name), (provider) => provider.embedding(my.EMBEDDING_MODEL)),
+
+    async files() {
+      const data = new TextEncoder().encode(my.DOCUMENT);
+      const made = await uploadFile({ api: openaiProvider, data, mediaType: "text/plain", filename: "cat.txt" });
+      const file = { type: "file", mediaType: "text/plain", data: { type: "reference", reference: made.providerReference } };
+      const messages = [{ role: "user", content: [{ type: "text", text: "Read this." }, file] }];
+      const model = openaiProvider(my.CHAT_MODEL);
+      has((await generateText({ ...quiet, model, messages })).text, my.DOCUMENT_FACT);
+    },
 
     async vector_stores() {
       const headers = { authorization: `Bearer ${my.KEY}` };

@@ -1,5 +1,5 @@
 // The official Anthropic SDK for Node, at the Messages door.
-import Anthropic, { AuthenticationError, NotFoundError } from "@anthropic-ai/sdk";
+import Anthropic, { AuthenticationError, NotFoundError, toFile } from "@anthropic-ai/sdk";
 import * as my from "./checks.mjs";
 
 const { has, joined, ok, plain, throws } = my;
@@ -21,7 +21,6 @@ const textOf = (message) => message.content.flatMap((block) => (block.type === "
 
 const checks = {
   embeddings: null,
-  files: null,
   vector_stores: null,
   responses: null,
   completions: null,
@@ -77,6 +76,12 @@ const checks = {
       { type: "text", text: my.GREETING },
     ];
     has(textOf(await ask(parts, { model: my.VISION_MODEL })), my.GREETING);
+  },
+
+  async files() {
+    const made = await client.files.upload({ file: await toFile(Buffer.from(my.DOCUMENT), "cat.txt") });
+    ok((await (await client.files.download(made.id)).text()) === my.DOCUMENT, "the same content");
+    await client.files.delete(made.id);
   },
 
   async agent() {
