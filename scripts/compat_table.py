@@ -135,7 +135,7 @@ def main() -> int:
         )
         print("If the change is meant, write it with `make clients-table`.", file=sys.stderr)
         return 1
-    print(f"{counted['pass']} passed, {counted['fail']} failed as docs/clients.md says")
+    print(f"{counted['pass']} checks work and {counted['fail']} cannot, as docs/clients.md says")
     return 0
 
 

@@ -36,6 +36,7 @@ def messages_of(messages: Sequence[MessageIn]) -> tuple[Message, ...]:
         checked.append(_message(message, index, asked))
         if message.function_call is not None:
             asked[message.function_call.name] = _legacy_id(index)
+    _check_results(messages, checked)
     if any(message.role == "user" for message in checked):
         return tuple(checked)
     # Templates of many models refuse a conversation without a user turn; instructions alone are then the request.
@@ -86,6 +87,39 @@ def _message(message: MessageIn, index: int, asked: dict[str, str]) -> Message:
     if message.content is None and role != "assistant":
         raise InvalidRequest("content is missing.", param=f"{where}.content", code="invalid_value")
     return Message(role, text, images, calls, call_id, message.name, message.reasoning_content or "")
+
+
+def _check_results(messages: Sequence[MessageIn], checked: Sequence[Message]) -> None:
+    """Every call is answered right behind it, and every result answers one of the calls before it.
+
+    Calls of the older form have no ids, and `function` messages are matched by name.
+    """
+    place, asked = 0, frozenset[str]()
+    open_calls: set[str] = set()
+    for index, (given, message) in enumerate(zip(messages, checked, strict=True)):
+        if given.role == "tool":
+            if message.tool_call_id not in asked:
+                raise InvalidRequest(
+                    "A tool message must answer one of the tool_calls of the assistant message before it.",
+                    param=f"messages.{index}.tool_call_id",
+                    code="invalid_value",
+                )
+            open_calls.discard(message.tool_call_id)
+        elif given.role != "function":
+            _refuse_unanswered(open_calls, place)
+            place, asked = index, frozenset(call.id for call in message.tool_calls if given.tool_calls)
+            open_calls = set(asked)
+    _refuse_unanswered(open_calls, place)
+
+
+def _refuse_unanswered(open_calls: set[str], place: int) -> None:
+    if open_calls:
+        named = ", ".join(sorted(call[:64] for call in open_calls)[:5])
+        raise InvalidRequest(
+            f"Right behind an assistant message with tool_calls, a tool message must answer each; missing is {named}.",
+            param=f"messages.{place}.tool_calls",
+            code="invalid_value",
+        )
 
 
 def _legacy_id(index: int) -> str:

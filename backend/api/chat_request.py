@@ -151,7 +151,7 @@ def _spec(function: FunctionIn, where: str) -> ToolSpec:
 def _tool_choice(body: ChatCompletionRequest, tools: tuple[ToolSpec, ...]) -> tuple[tuple[ToolSpec, ...], ToolChoice]:
     """The tools that may be called, and how they are chosen among."""
     param, choice = "tool_choice", body.tool_choice
-    if body.functions:
+    if body.functions or (body.function_call is not None and not body.tools and choice is None):
         param, choice = "function_call", _as_tool_choice(body.function_call)
     if choice is None or (choice in ("auto", "none") and not tools):
         return tools, "auto"

@@ -85,11 +85,27 @@ class Failure(Response):
 
 def invalid(error: ValidationError) -> InvalidRequest:
     """The first problem of a body, named by its field."""
-    first = error.errors(include_url=False)[0]
-    # Members of unions appear in the path as type names; a client knows only its own field names.
-    parts = [str(p) for p in first["loc"] if isinstance(p, int) or "[" not in p]
-    where = ".".join(p for p in parts if p not in {"str", "int", "list", "float"}) or "body"
-    return InvalidRequest(f"{where}: {first['msg']}.", param=where, code="invalid_value")
+    where, message = _problem(error)
+    return InvalidRequest(f"{where}: {message}.", param=where, code="invalid_value")
+
+
+def _problem(error: ValidationError) -> tuple[str, str]:
+    """Where the first problem is, and what it is."""
+    found = [(_field_path(each["loc"]), each["type"], each["msg"]) for each in error.errors(include_url=False)]
+    where, kind, message = found[0]
+    if kind.endswith("_type"):
+        # Each member of a union says what it expected: the one that the value was meant for finds fault with more.
+        for path, its_kind, text in found[1:]:
+            if path.startswith(f"{where}.") or (path == where and not its_kind.endswith("_type")):
+                return path, text
+    return where, message
+
+
+def _field_path(loc: tuple[int | str, ...]) -> str:
+    """Members of unions appear in the path as type names; a client knows only its own field names."""
+    parts = [str(p) for p in loc if isinstance(p, int) or "[" not in p]
+    names = {"str", "int", "list", "float", "constrained-str", "ConversationIn"}
+    return ".".join(p for p in parts if p not in names) or "body"
 
 
 def _not_offered(path: str) -> str:

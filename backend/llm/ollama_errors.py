@@ -219,14 +219,15 @@ def model_not_found(model: str, installed: Sequence[str]) -> ModelNotFound:
 
 def context_too_long(model: str) -> ContextTooLong:
     return ContextTooLong(
-        f"The conversation does not fit the context window of {model!r}: shorten it, or use a model with a larger one.",
+        f"The conversation exceeds the available context size of {model!r}: shorten it, or use a model with a larger"
+        " window.",
         param="messages",
     )
 
 
 def last_turn_too_long(model: str, window: int) -> ContextTooLong:
     return ContextTooLong(
-        "The last message, with the instructions and tools that go with it, does not fit the context window of"
+        "The last message, with the instructions and tools that go with it, exceeds the available context size of"
         f" {model!r} ({window} tokens): shorten it, or use a model with a larger window.",
         param="messages",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,9 @@ MAX_HISTORY_BYTES = 8 * 1_048_576
 """Of earlier items, the newest so many; the provider trims further, to the model's window."""
 ROOM_ITEMS = 64
 """Places that must be left in a conversation for what a response may add beside its input."""
+FILE_GONE: Item = {"type": "input_text", "text": "(A file that was here has been deleted.)"}
+_WITH_PARTS = {"message": "content", "function_call_output": "output"}
+"""Where the parts of an item are, by its type."""
 UNFINISHED = ("queued", "in_progress")
 
 
@@ -74,7 +77,8 @@ class ResponseHistory:
         own = _distinct(await self._resolved(owner, items, earlier))
         if session_id is not None:
             session_id = await self._existing(owner, session_id)
-        return Past(own, _newest(earlier), previous_response_id, conversation_id, session_id)
+        kept = await self._readable(owner, _newest(earlier))
+        return Past(own, kept, previous_response_id, conversation_id, session_id)
 
     async def _chain(self, owner: Owner, response_id: str) -> tuple[list[Item], str | None]:
         """Input and output of a response and of those before it, oldest first; the session of the newest.
@@ -124,7 +128,7 @@ class ResponseHistory:
                 param="conversation",
                 code="conversation_too_large",
             )
-        return items, head["session_id"]
+        return _orderly(items), head["session_id"]
 
     async def _resolved(self, owner: Owner, items: Sequence[Item], earlier: Sequence[Item]) -> list[Item]:
         """The input with stored items in place of references; what came before anyway is left out.
@@ -150,6 +154,12 @@ class ResponseHistory:
                 )
         return out
 
+    async def _readable(self, owner: Owner, items: list[Item]) -> list[Item]:
+        """Earlier items with a remark in place of files and pictures that were deleted, or have expired, since."""
+        named = {part["file_id"] for item in items for part in _parts(item) if part.get("file_id")}
+        gone = named - (await self.stores.documents.get_many(owner, named)).keys() if named else named
+        return [_without_files(item, gone) for item in items] if gone else items
+
     async def _existing(self, owner: Owner, session_id: str) -> str | None:
         """The session, unless it was deleted meanwhile."""
         try:
@@ -157,6 +167,19 @@ class ResponseHistory:
         except NotFound:
             return None
         return session_id
+
+
+def _parts(item: Mapping[str, Any]) -> list[Item]:
+    """Those of a message, or of a function's output."""
+    parts = item.get(_WITH_PARTS.get(str(item.get("type")), ""))
+    return parts if isinstance(parts, list) else []
+
+
+def _without_files(item: Item, gone: Collection[str]) -> Item:
+    if not any(part.get("file_id") in gone for part in _parts(item)):
+        return item
+    parts = [FILE_GONE if part.get("file_id") in gone else part for part in _parts(item)]
+    return {**item, _WITH_PARTS[item["type"]]: parts}
 
 
 def turns_in(items: Sequence[Mapping[str, Any]]) -> int:
@@ -170,6 +193,56 @@ def turns_in(items: Sequence[Mapping[str, Any]]) -> int:
         turns += not (says and of_model)
         of_model = says
     return turns
+
+
+def _orderly(items: list[Item]) -> list[Item]:
+    """Items in an order that a model can go on from.
+
+    Requests side by side may leave another turn between a call and its output, or two outputs of one call: then each
+    call has its first output right behind it, and calls that still wait for theirs come last.
+    """
+    if _is_orderly(items):
+        return items
+    outputs: dict[Any, Item] = {}
+    for item in items:
+        if item.get("type") == "function_call_output":
+            outputs.setdefault(item.get("call_id"), item)
+    placed: list[Item] = []
+    waiting: dict[Any, Item] = {}
+    called: set[Any] = set()
+    for item in items:
+        kind, call_id = item.get("type"), item.get("call_id")
+        if kind == "function_call_output" or (kind == "function_call" and call_id in called):
+            continue
+        if kind != "function_call":
+            placed.append(item)
+            continue
+        called.add(call_id)
+        if call_id in outputs:
+            placed += [item, outputs[call_id]]
+        else:
+            waiting[call_id] = item
+    return [*placed, *waiting.values()]
+
+
+def _is_orderly(items: Sequence[Item]) -> bool:
+    """Whether every output follows its call before the user says something else."""
+    called: set[Any] = set()
+    waiting: set[Any] = set()
+    for item in items:
+        kind, call_id = item.get("type"), item.get("call_id")
+        if kind == "function_call":
+            if call_id in called:
+                return False
+            called.add(call_id)
+            waiting.add(call_id)
+        elif kind == "function_call_output":
+            if call_id not in waiting:
+                return False
+            waiting.discard(call_id)
+        elif kind == "message" and item.get("role") == "user" and waiting:
+            return False
+    return True
 
 
 def _newest(items: list[Item]) -> list[Item]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -164,6 +164,10 @@ class ResponseRun:
     """Set when all there is to store of it is stored."""
     stopping: str | None = None
     """Why the server itself ends the run, in a sentence."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What is stored with the response: its input and what it builds on."""
+    forgotten: bool = False
+    """It was deleted while it was made, so it is not to be stored."""
     _held: list[Event] = field(default_factory=list)
     _begun: bool = False
     _waiting: bytes = b""

@@ -73,10 +73,9 @@ class Responses:
         started = False
         try:
             job = Job(asked.owner, await make(), make)
-            record = self._record(asked, job.run, created_at, background=True)
             first = job.response
             await self._stores.responses.save(
-                asked.owner, {**record, "response": first, "writer": self.background.mark}
+                asked.owner, {**job.run.about, "response": first, "writer": self.background.mark}
             )
             self.background.start(job)
             started = True
@@ -90,17 +89,12 @@ class Responses:
         job = self.background.get(owner, response_id)
         if job is not None:
             return job.response
-        run = self._live(owner, response_id)
-        if run is not None and run.final is None:
-            return run.response
-        if run is not None:
-            await run.stored.wait()  # milliseconds
         found: dict[str, Any] = (await self._stored(owner, response_id))["response"]
         return found
 
     async def input_items(self, owner: Owner, response_id: str) -> list[Item]:
         """The items of the request itself, oldest first. Raises NotFound."""
-        found: list[Item] = (await self._stores.responses.get(owner, response_id))["input"]
+        found: list[Item] = (await self._stored(owner, response_id))["input"]
         return found
 
     async def events(self, owner: Owner, response_id: str, after: int = -1) -> Frames:
@@ -128,8 +122,7 @@ class Responses:
         if job is not None:
             await self.background.cancel(job)
             return job.response
-        read = self._live(owner, response_id) is not None
-        record = {} if read else await self._stored(owner, response_id)
+        record = await self._stored(owner, response_id)
         if not record.get("background"):
             raise InvalidRequest(
                 "Only a background response can be cancelled: this one ends when its request does.",
@@ -151,10 +144,20 @@ class Responses:
         )
 
     async def delete(self, owner: Owner, response_id: str) -> None:
-        """Remove it with all that was kept; one that is still made is stopped first. Raises NotFound."""
+        """Remove it with all that was kept. Raises NotFound.
+
+        A background response that is still made is stopped first; one that somebody reads goes on, and is not stored.
+        """
         job = self.background.get(owner, response_id)
         if job is not None:
             await self.background.cancel(job)
+        run = self._live(owner, response_id)
+        if run is not None and run.final is None:
+            run.forgotten = True
+            del self._streamed[owner, response_id]
+            return
+        if run is not None:
+            await run.stored.wait()
         await self._stores.responses.delete(owner, response_id)
 
     async def aclose(self) -> None:
@@ -169,10 +172,10 @@ class Responses:
         answer = await self._answering.prepare(asked.owner, _in_session(asked), asked.request_id, asked.base_url)
         renderer = asked.render(response_id, answer.context, answer.model, int(created_at))
         run = ResponseRun(response_id, answer.context, renderer, answer.events, log=frames)
+        run.about = self._record(asked, run, created_at, background=background)
 
         async def keep(response: dict[str, Any], events: Sequence[Numbered]) -> None:
-            record = self._record(asked, run, created_at, background=background)
-            await self._keep(asked, {**record, "response": response}, events, background=background)
+            await self._keep(asked, run, response, events)
 
         if asked.store:
             run.keep = keep
@@ -190,11 +193,12 @@ class Responses:
             "input": asked.past.items,
         }
 
-    async def _keep(
-        self, asked: Asked, record: dict[str, Any], events: Sequence[Numbered], *, background: bool
-    ) -> None:
+    async def _keep(self, asked: Asked, run: ResponseRun, response: dict[str, Any], events: Sequence[Numbered]) -> None:
         """Store a response that is over. What goes wrong is logged: the answer itself is good."""
-        responses, response = self._stores.responses, record["response"]
+        if run.forgotten:
+            return
+        responses, record = self._stores.responses, {**run.about, "response": response}
+        background = record["background"]
         # Without a stream there is nobody who could have lost its place in the events.
         told = events if background or asked.question.streamed else ()
         try:
@@ -210,6 +214,8 @@ class Responses:
         added = [*asked.past.items, *response.get("output", ())]
         try:
             await self._stores.item_conversations.append(asked.owner, conversation_id, added, record["session_id"])
+        except NotFound:
+            log.info("the conversation of response %s was deleted while it was made", record["id"])
         except HearthError as error:
             log.error("response %s could not be added to its conversation: %s", record["id"], error.message)
 
@@ -221,7 +227,12 @@ class Responses:
         return run if run is not None and run.told and not run.stored.is_set() else None
 
     async def _stored(self, owner: Owner, response_id: str) -> dict[str, Any]:
-        """A stored response with the status it really has."""
+        """A stored response with the status it really has; one that somebody reads, as far as it has come."""
+        run = self._live(owner, response_id)
+        if run is not None and run.final is None:
+            return {**run.about, "response": run.response}
+        if run is not None:
+            await run.stored.wait()  # milliseconds
         record = await self._stores.responses.get(owner, response_id)
         here = self.background.get(owner, response_id) is not None
         if record["response"].get("status") in UNFINISHED and not here and not self._goes_on(record):

@@ -20,6 +20,8 @@ FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type":
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False}
 FORMAT = {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}
 CALLED = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+DONE = {"role": "tool", "tool_call_id": "c1", "content": "y"}
+USER = {"role": "user", "content": "x"}
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 INVALID, UNSUPPORTED, CONTENT = "invalid_value", "unsupported_parameter", "unsupported_content"
 
@@ -34,6 +36,11 @@ def said(*parts: dict[str, Any], role: str = "user") -> dict[str, Any]:
     """A body with one message of these content parts."""
     asked = [] if role == "user" else [{"role": "user", "content": "hi"}]
     return {"messages": [*asked, {"role": role, "content": list(parts)}]}
+
+
+def history(*behind: dict[str, Any], calls: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """A body with a question, the calls that it led to, and what came behind them."""
+    return {"messages": [USER, {"role": "assistant", "content": None, "tool_calls": calls or [CALLED]}, *behind]}
 
 
 def file(**fields: Any) -> dict[str, Any]:
@@ -103,6 +110,19 @@ ROWS: dict[str, tuple[dict[str, Any], str, str]] = {
         {"messages": [{"role": "user", "content": "x"}, {"role": "function", "name": "f", "content": "y"}]}, INVALID,
         "messages.1.name",
     ),
+    "result-of-no-call": (
+        {"messages": [{"role": "user", "content": "x"}, {"role": "tool", "tool_call_id": "c1", "content": "y"}]},
+        INVALID, "messages.1.tool_call_id",
+    ),
+    "result-of-another-call": (
+        history({"role": "tool", "tool_call_id": "c2", "content": "y"}), INVALID, "messages.2.tool_call_id"
+    ),
+    "result-behind-the-next-turn": (history(DONE, USER, DONE), INVALID, "messages.4.tool_call_id"),
+    "call-without-result": (history(), INVALID, "messages.1.tool_calls"),
+    "call-without-result-before-the-next-turn": (history(USER, DONE), INVALID, "messages.1.tool_calls"),
+    "second-call-without-result": (
+        history(DONE, calls=[CALLED, {**CALLED, "id": "c2"}]), INVALID, "messages.1.tool_calls"
+    ),
     # sampling
     "temperature-high": ({"temperature": 3}, INVALID, "temperature"),
     "temperature-text": ({"temperature": "hot"}, INVALID, "temperature"),
@@ -169,6 +189,7 @@ ROWS: dict[str, tuple[dict[str, Any], str, str]] = {
     "function_call-unknown-word": (
         {"functions": [{"name": "f"}], "function_call": "required"}, INVALID, "function_call"
     ),
+    "function_call-without-functions": ({"function_call": {"name": "f"}}, INVALID, "function_call"),
     # the form of the answer
     "response_format-type": ({"response_format": {"type": "xml"}}, INVALID, "response_format.type"),
     "response_format-no-schema": (
@@ -210,6 +231,26 @@ async def test_bad_requests_are_400_and_name_the_field(
     ), error  # fmt: skip
     assert error["message"].endswith((".", "!")) and answer.headers["x-request-id"]
     assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        pytest.param(history(DONE), id="answered"),
+        pytest.param(history(DONE, DONE), id="answered-twice"),
+        pytest.param(history(DONE, USER), id="went-on"),
+        pytest.param(
+            history({**DONE, "tool_call_id": "c2"}, DONE, calls=[CALLED, {**CALLED, "id": "c2"}]), id="in-any-order"
+        ),
+        pytest.param(
+            {"messages": [USER, {"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}, USER]},
+            id="older-form",
+        ),
+    ],
+)
+async def test_whole_histories_of_calls_are_taken(house: House, messages: dict[str, Any]) -> None:
+    answer = await house.client.post(CHAT, json={**GOOD, "agent": "chat", **messages})
+    assert answer.status_code == 200, answer.text
 
 
 @pytest.mark.parametrize(

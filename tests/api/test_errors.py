@@ -170,6 +170,24 @@ async def test_flow_5_refusals(
     assert answer.headers["openai-processing-ms"].isdigit()
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "param", "words"),
+    [
+        ("/v1/responses", {"input": [{}] * 4097}, "input", "at most 4096 items"),
+        ("/v1/responses", {"input": 5}, "input", "valid string"),
+        ("/v1/responses", {"input": "x", "conversation": {"id": 5}}, "conversation.id", "valid string"),
+        ("/v1/responses", {"input": ["x"]}, "input.0", "valid dictionary"),
+    ],
+    ids=["list too long", "neither", "object of a wrong shape", "item of a wrong shape"],
+)
+async def test_of_several_allowed_forms_the_one_that_was_meant_is_judged(
+    house: House, path: str, body: Any, param: str, words: str
+) -> None:
+    error = error_of(await house.client.post(path, json={"model": "hearth-builtin", **body}))
+    assert (error["param"], error["code"]) == (param, "invalid_value")
+    assert words in error["message"]
+
+
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
 

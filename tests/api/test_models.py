@@ -47,6 +47,12 @@ async def test_each_model_of_the_list_is_found_by_its_id(house: House) -> None:
             assert (answer.status_code, answer.json()) == (200, model)
 
 
+@pytest.mark.parametrize("name", ["hearth-embedding", "text-embedding-3-small"])
+async def test_names_of_the_servers_own_embedder_are_found(house: House, name: str) -> None:
+    model = (await house.client.get(f"{LIST}/{name}")).json()
+    assert (model["id"], model["hearth"]["kind"]) == (name, "embedding")
+
+
 @pytest.mark.parametrize(
     "path",
     [

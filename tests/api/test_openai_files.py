@@ -123,6 +123,8 @@ async def test_the_longest_and_the_shortest_life(house: House, seconds: str) -> 
 async def test_what_cannot_be_read_is_an_error_with_the_reason(house: House) -> None:
     made = await put(house, "a.zip", b"PK\x03\x04zip", "user_data")
     assert made["status"] == "error" and ".zip" in made["status_details"]
+    content = await house.client.get(f"/v1/files/{made['id']}/content")
+    assert content.status_code == 404 and "could not be read" in content.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,8 @@ def errors() -> None:
     raises(litellm.AuthenticationError, lambda: ask("Hi", api_key=WRONG_KEY))
     raises(litellm.NotFoundError, lambda: ask("Hi", NO_MODEL))
     raises(litellm.BadRequestError, lambda: ask("Hi", temperature=9))
+    # It knows this one by the words of the message.
+    raises(litellm.ContextWindowExceededError, lambda: ask("word " * 20_000, "tinyllama:latest"))
     raises(litellm.exceptions.MidStreamFallbackError, lambda: list(ask(BROKEN_QUESTION, stream=True)))
 
 

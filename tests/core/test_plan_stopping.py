@@ -81,7 +81,7 @@ async def test_an_input_that_never_comes_is_the_plans_own():
 
 async def test_a_tool_that_hangs_leaves_time_for_the_answer_which_admits_it():
     model = scripted(plan(SLOW | {"purpose": "the long one"}, ECHO_X), "Only x.")
-    result = await ran(create_agent, model, [SleepTool(), EchoTool()], deadline=soon(0.5))
+    result = await ran(create_agent, model, [SleepTool(), EchoTool()], deadline=soon(2.0))
     assert result.answer == "Only x."
     assert result.finished.reason == "length"
     assert result.finished.detail == "The run's time was used up. Not covered by the results: the long one."

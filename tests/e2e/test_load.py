@@ -24,22 +24,30 @@ from tests.server import HearthServer, upload_and_wait
 CHAT = "/v1/chat/completions"
 MIB = 1_048_576
 
-# A process of its own that only sleeps: how late the machine itself wakes a sleeper, now that others use it too.
-SLEEPER = """
-import time, sys
-late = []
+PROBE = """
+import http.client, sys, time
+host, seconds = sys.argv[1], float(sys.argv[2])
+line = http.client.HTTPConnection(host)
+took, late = [], []
 print("ready", flush=True)
-end = time.monotonic() + float(sys.argv[1])
+end = time.monotonic() + seconds
 while time.monotonic() < end:
-    before = time.monotonic()
+    asked = time.monotonic()
+    line.request("GET", "/v1/nowhere")
+    line.getresponse().read()
+    answered = time.monotonic()
+    took.append(answered - asked)
     time.sleep(0.01)
-    late.append(time.monotonic() - before - 0.01)
-print(sorted(late)[int(len(late) * 0.99)])
+    late.append(time.monotonic() - answered - 0.01)
+took.sort()
+print(len(took), took[len(took) // 2], took[int(len(took) * 0.99)], sorted(late)[int(len(late) * 0.99)])
 """
+"""A process of its own, which takes the shortest way through the server, so that what it waits for is the loop; and
+tells how late the machine itself wakes a sleeper, now that others use it too."""
 
 
 def test_flow_2_nothing_holds_up_the_loop_under_mixed_load(offline: HearthServer) -> None:
-    seconds, stop = 3.0, threading.Event()
+    stop = threading.Event()
 
     def login(client: httpx.Client) -> None:
         client.post("/api/auth/login", json={"username": "admin", "password": offline.password})
@@ -70,27 +78,21 @@ def test_flow_2_nothing_holds_up_the_loop_under_mixed_load(offline: HearthServer
             work(client)  # what is loaded late is loaded now
         workers = [threading.Thread(target=again_and_again, args=(work,)) for work in (login, upload, embed, chat)]
         workers.append(threading.Thread(target=again_and_again, args=(calculate,)))
-        sleeper = subprocess.Popen([sys.executable, "-c", SLEEPER, str(seconds)], stdout=subprocess.PIPE, text=True)
-        assert sleeper.stdout is not None and sleeper.stdout.readline()
+        host = offline.url.removeprefix("http://")
+        probe = subprocess.Popen([sys.executable, "-c", PROBE, host, "3"], stdout=subprocess.PIPE, text=True)
+        assert probe.stdout is not None and probe.stdout.readline()
         for worker in workers:
             worker.start()
-        took = []
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            before = time.monotonic()
-            # The shortest way through the server: what it waits for is the loop.
-            assert client.get("/v1/nowhere").status_code == 404
-            took.append(time.monotonic() - before)
-            time.sleep(0.01)
+        number, median, p99, machine = map(float, probe.communicate()[0].split())
         stop.set()
         for worker in workers:
             worker.join()
-        machine = float(sleeper.communicate()[0])
-    p99 = sorted(took)[int(len(took) * 0.99)]
-    assert len(took) > 20
-    assert p99 < 0.1 + 4 * machine, (
-        f"p99 {p99 * 1000:.0f} ms, where the machine wakes a sleeper {machine * 1000:.0f} ms late"
-    )
+    told = f"median {median * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms, the machine is {machine * 1000:.0f} ms late itself"
+    assert number > 20, told
+    # One password hashed on the loop, again and again, would take the median to hundreds of milliseconds. The p99 is
+    # below 100 ms on a machine of one's own; among other processes it also tells of them.
+    assert median < 0.1, told
+    assert p99 < 0.1 + max(0.4, 10 * machine), told
 
 
 def rss(server: HearthServer) -> int:
@@ -145,7 +147,7 @@ def test_flow_3_five_hundred_open_streams_fit_and_leave_nothing_behind(
     after_first = rss(online)
     assert peak - before < 200 * MIB, f"{(peak - before) // MIB} MiB more"
     assert healthy < 0.5
-    asyncio.run(streams(online, 250, lambda: None))
+    asyncio.run(streams(online, 100, lambda: None))
     assert rss(online) < after_first * 1.1, "memory grows with every stream that ended"
     with online.client() as client:
         assert client.get("/api/auth/me").headers["x-ratelimit-reset-requests"] == "0s", "places were not given back"

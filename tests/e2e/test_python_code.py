@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -80,6 +83,29 @@ def test_sb_1_forbidden_things_are_refused_through_the_front_door(
 def test_sb_4_server_secrets_are_not_seen(client: httpx.Client, offline: HearthServer) -> None:
     made = run(client, f"import os; print(dict(os.environ)); os.listdir({str(offline.folder / 'data')!r})")
     assert "DATA_DIR" not in made["data"]["stdout"] and made["data"]["error"] is not None
+
+
+def test_code_ends_when_its_caller_leaves(offline: HearthServer, client: httpx.Client) -> None:
+    """The place among the running requests is free long before the code would have ended by itself."""
+
+    def running() -> int:
+        headers = client.get("/v1/models").headers
+        return int(headers["x-ratelimit-limit-requests"]) - int(headers["x-ratelimit-remaining-requests"])
+
+    def wait_for(count: int) -> None:
+        deadline = time.monotonic() + 6
+        while running() != count:
+            assert time.monotonic() < deadline, "the code goes on"
+            time.sleep(0.02)
+
+    before = running()
+    body = json.dumps({"arguments": {"code": "import time\ntime.sleep(9)"}}).encode()
+    address = urlsplit(offline.url)
+    with socket.create_connection((address.hostname or "", address.port or 0)) as connection:
+        head = f"POST {RUN} HTTP/1.1\r\nhost: {address.netloc}\r\nauthorization: Bearer {offline.key}\r\n"
+        connection.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+        wait_for(before + 1)
+    wait_for(before)
 
 
 def test_nobody_runs_code_without_signing_in(offline: HearthServer) -> None:

@@ -284,6 +284,53 @@ async def test_concurrent_responses_of_one_conversation_keep_question_and_answer
     assert found[1::2] == ["hello"] * 8 and sorted(found[::2]) == [f"q{n}" for n in range(8)]
 
 
+CALLED = {"id": "fc_1", "type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
+
+
+def output(name: str, call_id: str = "c1") -> dict[str, Any]:
+    return {"id": name, "type": "function_call_output", "call_id": call_id, "output": name}
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        ([said("q", "m1"), CALLED, output("o1"), said("r", "m2")], ["m1", "fc_1", "o1", "m2"]),
+        ([said("q", "m1"), CALLED, output("o1"), output("o2")], ["m1", "fc_1", "o1"]),
+        ([said("q", "m1"), CALLED, said("r", "m2"), output("o1")], ["m1", "fc_1", "o1", "m2"]),
+        ([said("q", "m1"), CALLED, said("r", "m2")], ["m1", "m2", "fc_1"]),
+        ([said("q", "m1"), output("o1"), CALLED], ["m1", "fc_1", "o1"]),
+        ([said("q", "m1"), output("o1", "c2")], ["m1"]),
+        ([CALLED, CALLED | {"id": "fc_2"}, output("o1")], ["fc_1", "o1"]),
+    ],
+    ids=["in-order", "output-twice", "turn-between", "still-waiting", "output-first", "no-call", "call-twice"],
+)
+async def test_a_conversation_that_was_written_to_side_by_side_can_go_on(
+    responses: Responses, stores: Stores, items: list[dict[str, Any]], expected: list[str]
+) -> None:
+    conversation = (await stores.item_conversations.create(ALICE, {}, items))["id"]
+    past = await responses.past(ALICE, [], None, conversation)
+    assert [item["id"] for item in past.earlier] == expected
+
+
+@pytest.mark.parametrize("kind", ["message", "function_call_output"])
+async def test_a_history_outlives_the_files_in_it(responses: Responses, stores: Stores, kind: str) -> None:
+    async def bytes_of() -> AsyncIterator[bytes]:
+        yield b"there"
+
+    there = (await stores.documents.receive(ALICE, "a.txt", bytes_of(), 100)).file_id
+    parts = [{"type": "input_file", "file_id": there}, {"type": "input_image", "file_id": "file-gone"}]
+    remark = {"type": "input_text", "text": "(A file that was here has been deleted.)"}
+    if kind == "message":
+        items = [said("q", "m1") | {"content": parts}]
+    else:
+        items = [CALLED, output("o1") | {"output": parts}]
+    conversation = (await stores.item_conversations.create(ALICE, {}, items))["id"]
+    last = (await responses.past(ALICE, [said("r")], None, conversation)).earlier[-1]
+    assert last["content" if kind == "message" else "output"] == [parts[0], remark]
+    kept = (await stores.item_conversations.items(ALICE, conversation))[-1]
+    assert kept["content" if kind == "message" else "output"] == parts
+
+
 async def test_a_full_conversation_is_refused_before_the_model_is_asked(
     responses: Responses, stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -492,6 +539,30 @@ async def test_what_cannot_be_prepared_is_refused_at_once_and_leaves_nothing(
     assert cast(Any, stores.responses).kept == {}
     responses.background.reserve(ALICE)
     assert responses.background._counts == {ALICE: 1}
+
+
+async def test_what_is_read_while_it_is_made_has_its_input_and_can_be_deleted(
+    responses: Responses, answering: FakeAnswering
+) -> None:
+    answering.gate = asyncio.Event()
+    run = await responses.run(asking(await responses.past(ALICE, [said("one")]), streamed=True))
+    run.opening()
+    events = run.events()
+    run.encode(await anext(events))
+    assert texts(await responses.input_items(ALICE, run.id)) == ["one"]
+    with pytest.raises(InvalidRequest) as caught:
+        await responses.past(ALICE, [], run.id)
+    assert caught.value.code == "previous_response_not_over"
+    with pytest.raises(NotFound):
+        await responses.delete(BOB, run.id)
+    await responses.delete(ALICE, run.id)
+    answering.gate.set()
+    for event in [event async for event in events]:  # its reader has it to the end
+        run.encode(event)
+    assert run.response["status"] == "completed"
+    for attempt in (responses.get(ALICE, run.id), responses.delete(ALICE, run.id)):
+        with pytest.raises(NotFound):
+            await attempt
 
 
 async def test_deleting_stops_the_work_and_nothing_comes_back(responses: Responses, answering: FakeAnswering) -> None:

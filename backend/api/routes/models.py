@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -12,6 +13,7 @@ from backend.api.deps import CurrentOwner, ServicesDep
 from backend.bootstrap import Services
 from backend.llm.port import ModelInfo
 from backend.models.errors import ModelNotFound
+from backend.tasks.model_catalog import EMBEDDING_ALIASES
 
 router = APIRouter(tags=["models"])
 
@@ -50,11 +52,17 @@ async def list_models(request: Request, owner: CurrentOwner, services: ServicesD
 
 @router.get("/v1/models/{model_id:path}")
 async def get_model(model_id: str, request: Request, owner: CurrentOwner, services: ServicesDep) -> dict[str, Any]:
-    """One model; ids may hold `/` and `:`, and without a tag `:latest` is meant."""
+    """One model; ids may hold `/` and `:`, and without a tag `:latest` is meant.
+
+    The names under which the server's own embedder may be asked for are found as well.
+    """
     names = {model_id.lower(), f"{model_id}:latest".lower()}
     for model in await _all(services):
         if model.id.lower() in names:
             return as_anthropic(model) if asks_anthropic(request) else as_openai(model)
+    if model_id.lower() in EMBEDDING_ALIASES:
+        own, *_ = await services.embedding.list_models()
+        return as_openai(replace(own, id=model_id.lower()))
     raise ModelNotFound(
         f"The model {model_id[:100]!r} does not exist here: GET /v1/models lists those that do.", param="model"
     )

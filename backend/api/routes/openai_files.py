@@ -12,7 +12,7 @@ from backend.api.downloads import attachment
 from backend.api.file_form import PURPOSES, FileForm, terms_of
 from backend.api.lists import CursorId, Order, as_list
 from backend.models.documents import Document
-from backend.models.errors import InvalidRequest, TooLarge
+from backend.models.errors import InvalidRequest, NotFound, TooLarge
 from backend.models.schemas_vector_stores import MAX_LIFETIME, MIN_LIFETIME, Purpose, UploadComplete, UploadCreate
 from backend.models.uploads import PartialUpload
 from backend.storage.document_store import MAX_LISTED
@@ -114,7 +114,10 @@ async def get_file(file_id: str, owner: CurrentOwner, services: ServicesDep) -> 
 async def get_file_content(file_id: str, owner: CurrentOwner, services: ServicesDep) -> Response:
     """The bytes as they came."""
     document = await services.stores.documents.get(owner, file_id)
-    path = await services.stores.documents.path(owner, file_id)
+    try:
+        path = await services.stores.documents.path(owner, file_id)
+    except NotFound:
+        raise NotFound("The content of this file is not kept, as it could not be read: upload another.") from None
     return FileResponse(path, media_type=document.content_type, headers=attachment(document.filename))
 
 

@@ -18,6 +18,7 @@ from backend.api.responses_stream import ResponseEvents
 from backend.api.responses_tools import server_tools
 from backend.api.sse import EventStream, answer_unless_gone
 from backend.bootstrap import Services
+from backend.models.errors import InvalidRequest, NotFound
 from backend.models.run import Owner, RunContext
 from backend.models.schemas_item_conversations import CompactRequest, InputTokensRequest
 from backend.models.schemas_responses import ResponseRequest
@@ -146,7 +147,27 @@ async def _understood(services: Services, owner: Owner, body: ResponseRequest) -
     past = await services.responses.past(owner, items, body.previous_response_id, body.conversation_id)
     offered = await server_tools(services.registry, owner, body)
     pictures = await stored_pictures(services.stores.documents, owner, [*past.earlier, *past.items])
-    return past, plan_of(body, past.earlier, past.items, offered=offered, pictures=pictures)
+    plan = plan_of(body, past.earlier, past.items, offered=offered, pictures=pictures)
+    await _check_tools(services, owner, body, plan)
+    return past, plan
+
+
+async def _check_tools(services: Services, owner: Owner, body: ResponseRequest, plan: ResponsePlan) -> None:
+    """Raises NotFound, or InvalidRequest for an expired vector store, naming the declaration."""
+    places = {tool.get("type"): n for n, tool in enumerate(body.tools or ())}
+    if plan.collections:
+        try:
+            await services.collections.resolve(owner, plan.collections)
+        except (InvalidRequest, NotFound) as error:
+            error.param = f"tools[{places['file_search']}].vector_store_ids"
+            raise
+    if plan.files:
+        there = await services.stores.documents.get_many(owner, plan.files)
+        if plan.files - there.keys():
+            raise NotFound(
+                "There is no file with this id: upload it first.",
+                param=f"tools[{places['code_interpreter']}].container.file_ids",
+            )
 
 
 def _headers(run: ResponseRun) -> dict[str, str]:

@@ -8,8 +8,10 @@ from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Request
+from starlette.requests import ClientDisconnect
 
 from backend.api.deps import AdmittedOwner, CurrentOwner, ServicesDep, base_url_of, json_body, read_json
+from backend.api.sse import answer_unless_gone
 from backend.core.toolbox import validate
 from backend.models.errors import InvalidRequest
 from backend.models.run import RunContext
@@ -92,7 +94,10 @@ async def run_tool(name: str, request: Request, owner: AdmittedOwner, services: 
         # Who calls by hand has agreed.
         confirmed_tools=frozenset({name}),
     )
-    outcome = await services.registry.toolbox(context, [name]).call(name, body.arguments)
+    toolbox = services.registry.toolbox(context, [name])
+    outcome = await answer_unless_gone(request, lambda: toolbox.call(name, body.arguments))
+    if outcome is None:
+        raise ClientDisconnect()
     sources = [
         {
             "index": number,
