@@ -11,6 +11,7 @@ from backend.llm.builtin_arithmetic import arithmetic_forms
 from backend.llm.builtin_turn import Result
 from backend.models.tools import ToolSpec
 from backend.utils.query_text import (
+    MAX_SPLIT_CHARS,
     Part,
     asks_statistics_of_one,
     compared,
@@ -290,7 +291,7 @@ def fill_arguments(spec: ToolSpec, text: str, *, by_name: bool = True) -> dict[s
         if len(strings) != 1:
             return {} if not properties or by_name else None
         required = strings
-    available = numbers(text)
+    available: list[str] | None = None
     out: dict[str, Any] = {}
     free_text = 0
     for name in required:
@@ -302,6 +303,8 @@ def fill_arguments(spec: ToolSpec, text: str, *, by_name: bool = True) -> dict[s
                 return None
             out[name] = chosen
         elif kind in ("integer", "number"):
+            if available is None:
+                available = numbers(text)
             if not available:
                 return None
             figure = available.pop(0).rstrip("% ").replace(",", ".")
@@ -321,11 +324,12 @@ def fill_arguments(spec: ToolSpec, text: str, *, by_name: bool = True) -> dict[s
 
 
 def _text_argument(name: str, text: str) -> str:
-    quoted = _QUOTED.search(text)
+    # Of a long text only its beginning is looked through: the whole takes seconds, and is pasted.
+    quoted = _QUOTED.search(text, 0, MAX_SPLIT_CHARS)
     if quoted:
         return next(group for group in quoted.groups() if group)
     if re.search(r"location|city|place|town|country", name, re.IGNORECASE):
-        place = _PLACE.search(text)
+        place = _PLACE.search(text, 0, MAX_SPLIT_CHARS)
         if place:
             return place[1].strip()
     return text.strip()

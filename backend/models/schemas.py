@@ -4,15 +4,37 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, StringConstraints, WithJsonSchema
+from pydantic_core import CoreSchema
 
 ToolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
+def _give_up_early(schema: Any) -> None:
+    """Mark every list in this description of a type."""
+    if isinstance(schema, dict):
+        if schema.get("type") == "list":
+            schema["fail_fast"] = True
+        for part in schema.values():
+            _give_up_early(part)
+    elif isinstance(schema, list | tuple):
+        for part in schema:
+            _give_up_early(part)
+
+
 class Wire(BaseModel):
-    """Base of all bodies: foreign fields are accepted, as clients of local servers send many."""
+    """Base of all bodies: foreign fields are accepted, as clients of local servers send many.
+
+    A list is given up at its first bad item: to tell of each of half a million would hold up everybody for seconds.
+    """
 
     model_config = ConfigDict(extra="ignore", protected_namespaces=())
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = handler(source)
+        _give_up_early(schema)
+        return schema
 
 
 class FunctionCallIn(Wire):
@@ -75,6 +97,10 @@ class BudgetIn(Wire):
     tokens: Annotated[int, Field(ge=1)] | None = None
 
 
+LogitBias = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": {"type": "number"}})]
+"""Refused unless empty, so its values are not looked at."""
+
+
 class ChatCompletionRequest(Wire):
     """Body of POST /v1/chat/completions. `agent`, `session_id` and `budget` are Hearth's own.
 
@@ -104,7 +130,7 @@ class ChatCompletionRequest(Wire):
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     functions: Annotated[list[FunctionIn], Field(max_length=128)] | None = None
     function_call: str | dict[str, Any] | None = None
-    logit_bias: dict[str, float] | None = None
+    logit_bias: LogitBias | None = None
     verbosity: Literal["low", "medium", "high"] | None = None
     service_tier: str | None = None
     web_search_options: dict[str, Any] | None = None

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
-from backend.models.schemas import StreamOptionsIn, Wire
+from backend.models.schemas import LogitBias, StreamOptionsIn, Wire
 
 MAX_PROMPTS = 20
 PROMPT = {
@@ -37,6 +37,6 @@ class CompletionRequest(Wire):
     logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
     stop: str | Annotated[list[str], Field(max_length=4)] | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    logit_bias: dict[str, float] | None = None
+    logit_bias: LogitBias | None = None
     stream: bool | None = None
     stream_options: StreamOptionsIn | None = None

@@ -160,6 +160,13 @@ class Responses:
             await run.stored.wait()
         await self._stores.responses.delete(owner, response_id)
 
+    def forget_session(self, owner: Owner, session_id: str) -> None:
+        """A session is deleted: what is just being said in it is not to be stored when it is over."""
+        for key, run in list(self._streamed.items()):
+            if key[0] == owner and run.context.session_id == session_id:
+                run.forgotten = True
+                del self._streamed[key]
+
     async def aclose(self) -> None:
         """End the background responses; each is stored as failed."""
         await self.background.aclose()

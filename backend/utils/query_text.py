@@ -333,8 +333,15 @@ _ARTICLE = r"(?:the |das |die |den |le |la |l['’]|el |il |lo |o |a )?"
 
 
 def find_tool_name(text: str, name: str) -> re.Match[str] | None:
-    """Where a tool is called by its name: `math_calc`, "use weather", "the weather tool"; None when it is not."""
-    return _tool_name_pattern(name).search(text)
+    """Where a tool is called by its name: `math_calc`, "use weather", "the weather tool"; None when it is not.
+
+    What is asked of a pasted text stands before it or behind it, so the middle of a long one is not looked at.
+    """
+    pattern = _tool_name_pattern(name)
+    found = pattern.search(text, 0, MAX_SPLIT_CHARS)
+    if found is None and len(text) > MAX_SPLIT_CHARS:
+        found = pattern.search(text, max(MAX_SPLIT_CHARS, len(text) - MAX_SPLIT_CHARS))
+    return found
 
 
 @lru_cache(maxsize=256)

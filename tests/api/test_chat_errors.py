@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -287,6 +288,24 @@ async def test_bodies_that_cannot_be_read(house: House, raw: bytes, status: int,
     assert (answer.status_code, error["type"], error["code"], error["param"]) == (
         status, "invalid_request_error", code, None,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"tools": [5] * 300_000}, id="tools"),
+        pytest.param({"messages": [{"role": "user", "content": [5] * 300_000}]}, id="parts"),
+        pytest.param({"messages": [{"role": "x"}] * 4000}, id="messages"),
+        pytest.param({"logit_bias": {str(n): "x" for n in range(50_000)}}, id="logit_bias"),
+    ],
+)
+async def test_flow_5_a_body_full_of_mistakes_is_refused_at_its_first(house: House, change: dict[str, Any]) -> None:
+    body = json.dumps({**GOOD, **change}).encode()
+    began = time.process_time()
+    answer = await house.client.post(CHAT, content=body)
+    assert answer.status_code == 400
+    # To tell of every one of them takes seconds, in which nobody else is served.
+    assert time.process_time() - began < 1.0
 
 
 async def test_no_key_and_a_wrong_key_are_401(house: House) -> None:

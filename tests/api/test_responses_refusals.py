@@ -64,7 +64,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "format without schema": (schema(schema=None), "text.format.schema", "missing_required_parameter"),
     "format schema broken": (schema(schema={"$ref": "http://x"}), "text.format.schema", INVALID),
     # items
-    "item no object": ({"input": ["hi"]}, "input", INVALID),
+    "item no object": ({"input": ["hi"]}, "input.0", INVALID),
     "item type unknown": ({"input": [HI, {"type": "computer_call"}]}, "input.1.type", INVALID),
     "item type no text": ({"input": [{"type": {}}]}, "input.0.type", INVALID),
     "item type missing": ({"input": [{"content": "hi"}]}, "input.0.type", INVALID),

@@ -97,6 +97,25 @@ def test_deleting_a_conversation_removes_its_traces(offline: HearthServer) -> No
         assert client.get(f"/api/runs/{run}").status_code == 404
 
 
+@pytest.mark.parametrize("path", ["chat/completions", "responses"])
+def test_what_is_said_while_its_conversation_is_deleted_is_kept_nowhere(
+    client: httpx.Client, double: Any, online: HearthServer, path: str
+) -> None:
+    text = f"a passing remark for {path} [[tokens:60]] [[delay:10]]"
+    body: dict[str, Any] = {"model": "llama3.2:3b", "stream": True, "store": True}
+    body |= {"input": text} if path == "responses" else {"messages": [user(text)]}
+    deleted = 0
+    with client.stream("POST", f"/v1/{path}", json=body) as answer:
+        for line in answer.iter_lines():
+            if "delta" in line and deleted != 204:
+                with online.client() as other:
+                    deleted = other.delete(f"/api/conversations/{answer.headers['x-session-id']}").status_code
+    assert deleted == 204
+    data = online.folder / "data"
+    kept = [*(data / "responses").rglob("*.json"), *(data / "completions").rglob("*.json")]
+    assert not [file.name for file in kept if f"remark for {path}" in file.read_text()]
+
+
 def test_list_search_rename_export_delete(client: httpx.Client) -> None:
     session = say(client, [user("the quick brown wombat")]).headers["x-session-id"]
     path = f"/api/conversations/{session}"

@@ -320,10 +320,8 @@ async def test_a_history_outlives_the_files_in_it(responses: Responses, stores: 
     there = (await stores.documents.receive(ALICE, "a.txt", bytes_of(), 100)).file_id
     parts = [{"type": "input_file", "file_id": there}, {"type": "input_image", "file_id": "file-gone"}]
     remark = {"type": "input_text", "text": "(A file that was here has been deleted.)"}
-    if kind == "message":
-        items = [said("q", "m1") | {"content": parts}]
-    else:
-        items = [CALLED, output("o1") | {"output": parts}]
+    message, answered = said("q", "m1") | {"content": parts}, output("o1") | {"output": parts}
+    items = [message] if kind == "message" else [CALLED, answered]
     conversation = (await stores.item_conversations.create(ALICE, {}, items))["id"]
     last = (await responses.past(ALICE, [said("r")], None, conversation)).earlier[-1]
     assert last["content" if kind == "message" else "output"] == [parts[0], remark]
@@ -563,6 +561,26 @@ async def test_what_is_read_while_it_is_made_has_its_input_and_can_be_deleted(
     for attempt in (responses.get(ALICE, run.id), responses.delete(ALICE, run.id)):
         with pytest.raises(NotFound):
             await attempt
+
+
+async def test_what_is_said_in_a_session_that_is_deleted_meanwhile_is_not_stored(
+    responses: Responses, answering: FakeAnswering
+) -> None:
+    answering.gate = asyncio.Event()
+    runs = [await responses.run(asking(await responses.past(ALICE, [said("one")]), streamed=True)) for _ in "ab"]
+    reading = [run.events() for run in runs]
+    for run, events in zip(runs, reading, strict=True):
+        run.opening()
+        run.encode(await anext(events))
+    responses.forget_session(BOB, "session-2")
+    responses.forget_session(ALICE, "session-1")
+    answering.gate.set()
+    for run, events in zip(runs, reading, strict=True):
+        for event in [event async for event in events]:
+            run.encode(event)
+    with pytest.raises(NotFound):
+        await responses.get(ALICE, runs[0].id)
+    assert (await responses.get(ALICE, runs[1].id))["status"] == "completed"
 
 
 async def test_deleting_stops_the_work_and_nothing_comes_back(responses: Responses, answering: FakeAnswering) -> None:

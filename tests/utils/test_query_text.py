@@ -296,3 +296,13 @@ def test_long_hostile_text_is_read_in_linear_time(text: str) -> None:
     has_inline_data(text)
     detect_language(text)
     assert time.perf_counter() - clock < 3
+
+
+@pytest.mark.parametrize("around", [("use weather ", ""), ("", " use weather")], ids=["before", "behind"])
+def test_tool_named_beside_a_pasted_text_is_found_without_reading_all_of_it(around: tuple[str, str]) -> None:
+    text = ("what is 3 + 4 and how many files? " * 25_000).join(around)
+    began = time.process_time()
+    found = find_tool_name(text, "weather")
+    assert found is not None and found.group() == "use weather"
+    assert find_tool_name(text, "sql_query") is None
+    assert time.process_time() - began < 0.2

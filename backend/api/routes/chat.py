@@ -16,6 +16,7 @@ from backend.api.openai_stream import ChatChunks, Head, ScoredChunks, SeveralChu
 from backend.api.sse import Encoder, EventStream, answer_unless_gone
 from backend.api.stored_completions import Save, as_kept, keeping, kept_or_told, messages_kept
 from backend.bootstrap import Services
+from backend.models.errors import NotFound
 from backend.models.run import Owner
 from backend.models.schemas import ChatCompletionRequest, RouteRequest
 from backend.tasks.answering import Answer, Question
@@ -66,6 +67,14 @@ def _save(services: Services, owner: Owner, body: ChatCompletionRequest, request
     async def save(completion: dict[str, Any]) -> None:
         kept = as_kept(completion, body, request_id)
         await services.stores.completions.save(owner, kept, messages_kept(body.messages))
+        session_id = kept["session_id"]
+        if session_id is None:
+            return
+        try:
+            await services.stores.conversations.info(owner, session_id)
+        except NotFound:
+            # Its conversation was deleted while it was answered, with all that repeats what was said there.
+            await services.stores.completions.delete_of_session(owner, session_id)
 
     return save
 

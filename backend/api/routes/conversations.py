@@ -62,6 +62,8 @@ async def rename_conversation(
 @router.delete("/{session_id}", status_code=204, response_class=Response)
 async def delete_conversation(session_id: str, owner: CurrentOwner, services: ServicesDep) -> Response:
     """Remove it, and the traces of its runs with it."""
+    await services.stores.conversations.info(owner, session_id)
+    services.responses.forget_session(owner, session_id)
     await forget_conversation(services.stores, owner, session_id)
     return Response(status_code=204)
 
