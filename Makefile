@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --no-compile
 
 NODE_CLIENTS := tests/clients/node/node_modules
 
-.PHONY: run page test test-fast test-embedder test-chroma test-clients run-clients clients-table fuzz check fix bench clean
+.PHONY: run page test test-fast test-embedder test-chroma test-clients run-clients clients-table fuzz-seed fuzz check fix bench clean
 
 run: $(VENV)/.installed
 	@$(BIN)/python run_backend.py
@@ -15,8 +15,9 @@ run: $(VENV)/.installed
 page: $(VENV)/.installed
 	@$(BIN)/python run_frontend.py
 
+# The fuzz has a target of its own.
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile --ignore=tests/fuzz
 
 test-fast: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m "not slow and not browser" -q -n 2
@@ -39,7 +40,11 @@ clients-table: run-clients
 run-clients: $(VENV)/.installed-test $(VENV)-clients-2/.installed $(VENV)-clients-3/.installed $(NODE_CLIENTS)/.installed
 	$(BIN)/python -m tests.clients.run
 
-# Spoilt bodies and requests made from the OpenAPI document, so many for every route; hours with a few hundred.
+# Spoilt bodies and requests made from the OpenAPI document: a short, always equal set.
+fuzz-seed: $(VENV)/.installed-test
+	$(BIN)/python -m pytest tests/fuzz -q
+
+# The same with so many examples for every route; hours with a few hundred.
 fuzz: $(VENV)/.installed-test
 	HEARTH_FUZZ_EXAMPLES=$${HEARTH_FUZZ_EXAMPLES:-50} $(BIN)/python -m pytest tests/fuzz -q
 
