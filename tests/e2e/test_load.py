@@ -89,7 +89,7 @@ def test_flow_2_nothing_holds_up_the_loop_under_mixed_load(offline: HearthServer
         for worker in workers:
             worker.join()
     told = f"median {median * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms, the machine is {machine * 1000:.0f} ms late itself"
-    assert number > 20, told
+    assert number > 5, told
     # One password hashed on the loop, again and again, would take the median to hundreds of milliseconds. The p99 also
     # tells of the other processes that use this machine.
     assert median < 0.1, told
