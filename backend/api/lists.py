@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query
@@ -27,7 +27,7 @@ def _cursor(
 CursorDep = Annotated[Cursor, Depends(_cursor)]
 
 
-def as_list(data: Sequence[dict[str, Any]], more: bool) -> dict[str, Any]:
+def as_list(data: Sequence[Mapping[str, Any]], more: bool) -> dict[str, Any]:
     """`first_id` and `last_id` are null where nothing is listed."""
     return {
         "object": "list",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,6 +27,7 @@ SLOW_READER_SECONDS = 60.0
 STOPPING_MESSAGE = "The server is stopping, and this answer with it: send the request again."
 
 T = TypeVar("T")
+Piece = TypeVar("Piece")
 
 
 class Encoder(Protocol):
@@ -39,7 +40,19 @@ class Encoder(Protocol):
         ...
 
 
-class EventStream(Response):
+class _OpenEnded(Response):
+    """A response that is written as it comes; nothing on the way may hold it back."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        super().__init__(
+            headers={**headers, "cache-control": "no-cache", "x-accel-buffering": "no"},
+            media_type="text/event-stream",
+        )
+        # A stream has no length; the base class wrote that of its empty body.
+        self.raw_headers = [pair for pair in self.raw_headers if pair[0] != b"content-length"]
+
+
+class EventStream(_OpenEnded):
     """Server-sent events out of an event stream.
 
     Nothing is sent until the first event that the model caused has come, so that a failure before it is an honest
@@ -47,12 +60,7 @@ class EventStream(Response):
     """
 
     def __init__(self, events: AsyncGenerator[Event, None], encoder: Encoder, headers: dict[str, str]) -> None:
-        super().__init__(
-            headers={**headers, "cache-control": "no-cache", "x-accel-buffering": "no"},
-            media_type="text/event-stream",
-        )
-        # A stream has no length; the base class wrote that of its empty body.
-        self.raw_headers = [pair for pair in self.raw_headers if pair[0] != b"content-length"]
+        super().__init__(headers)
         self.events = events
         self.encoder = encoder
 
@@ -99,18 +107,23 @@ class EventStream(Response):
         await line.end()
 
 
-class NumberedEvents(Response):
-    """Server-sent events with ids, out of batches of (number, JSON); an empty batch becomes a ping.
+class FrameStream(_OpenEnded, Generic[Piece]):
+    """Server-sent events out of batches of frames; an empty batch becomes a ping.
 
-    A reader that does not take a batch within SLOW_READER_SECONDS is dropped: it can ask again from the last number.
+    The work that makes the frames is not this stream's: a reader that leaves, or takes nothing for
+    SLOW_READER_SECONDS, ends only the reading.
     """
 
-    def __init__(self, batches: AsyncGenerator[Sequence[tuple[int, bytes]], None]) -> None:
-        super().__init__(
-            headers={"cache-control": "no-cache", "x-accel-buffering": "no"}, media_type="text/event-stream"
-        )
-        self.raw_headers = [pair for pair in self.raw_headers if pair[0] != b"content-length"]
+    def __init__(
+        self, batches: AsyncGenerator[Sequence[Piece], None], headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(headers or {})
         self.batches = batches
+
+    def frame(self, piece: Piece) -> bytes:
+        """The frame of one piece of a batch."""
+        assert isinstance(piece, bytes)
+        return piece
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await unless_gone(receive, self._write(scope, send))
@@ -120,16 +133,24 @@ class NumberedEvents(Response):
         async with aclosing(self.batches) as batches:
             try:
                 async for batch in batches:
-                    frames = b"".join(b"id: %d\ndata: %b\n\n" % numbered for numbered in batch)
+                    frames = b"".join(map(self.frame, batch))
                     async with asyncio.timeout(SLOW_READER_SECONDS):
                         await send({"type": "http.response.body", "body": frames or PING, "more_body": True})
             except TimeoutError:
-                log.info("watcher %s was dropped: it does not read", scope.get("request_id"))
+                log.info("reader %s was dropped: it does not read", scope.get("request_id"))
                 return
             except HearthError as error:
                 # Deleted while it was waited for: there is nothing more to tell.
-                log.info("watcher %s ends: %s", scope.get("request_id"), error.message)
+                log.info("reader %s ends: %s", scope.get("request_id"), error.message)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class NumberedEvents(FrameStream[tuple[int, bytes]]):
+    """The same out of batches of (number, JSON), each event with its number as id: a reader that was dropped can ask
+    again from the last one."""
+
+    def frame(self, piece: tuple[int, bytes]) -> bytes:
+        return b"id: %d\ndata: %b\n\n" % piece
 
 
 class _Line:

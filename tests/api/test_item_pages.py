@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from backend.api import item_pages
-from backend.api.item_pages import FrameStream, Order, page_of_items
+from backend.api import sse
+from backend.api.item_pages import page_of_items
+from backend.api.lists import Order
+from backend.api.sse import FrameStream
 from backend.models.errors import InvalidRequest, NotFound
 
 ITEMS = [{"id": str(n)} for n in range(5)]
@@ -97,7 +99,7 @@ async def test_a_reader_that_leaves_ends_the_reading() -> None:
 
 
 async def test_flow_1_a_reader_that_takes_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(item_pages, "SLOW_READER_SECONDS", 0.01)
+    monkeypatch.setattr(sse, "SLOW_READER_SECONDS", 0.01)
     socket, closed = Socket(stuck=True), []
     await asyncio.wait_for(FrameStream(batches(closed, [b"a\n\n"], wait=True))({}, socket.receive, socket.send), 5)
     assert closed == [True]

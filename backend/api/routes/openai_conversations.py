@@ -8,7 +8,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from backend.api.deps import CurrentOwner, ServicesDep, json_body, read_json
-from backend.api.item_pages import After, Order, PageLimit, listed, page_of_items
+from backend.api.item_pages import After, PageLimit, page_of_items
+from backend.api.lists import Order, as_list
 from backend.api.responses_items import Item, checked_items
 from backend.models.errors import InvalidRequest, NotFound
 from backend.models.schemas_item_conversations import (
@@ -58,7 +59,7 @@ async def create_items(
     body = await read_json(request, ConversationItemsRequest)
     items = _items(body.items)
     await services.stores.item_conversations.append(owner, conversation_id, items)
-    return listed(items)
+    return as_list(items, False)
 
 
 @router.get("/{conversation_id}/items")

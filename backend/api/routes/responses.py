@@ -10,13 +10,14 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from backend.api.deps import AdmittedOwner, CurrentOwner, ServicesDep, base_url_of, json_body, read_json
-from backend.api.item_pages import After, FrameStream, Order, PageLimit, page_of_items
+from backend.api.item_pages import After, PageLimit, page_of_items
+from backend.api.lists import Order
 from backend.api.pictures import stored_pictures
 from backend.api.responses_items import input_items
 from backend.api.responses_request import ResponsePlan, events_named_as_here, named_as_here, plan_of
 from backend.api.responses_stream import ResponseEvents
 from backend.api.responses_tools import server_tools
-from backend.api.sse import EventStream, answer_unless_gone
+from backend.api.sse import EventStream, FrameStream, answer_unless_gone
 from backend.bootstrap import Services
 from backend.models.errors import InvalidRequest, NotFound
 from backend.models.run import Owner, RunContext

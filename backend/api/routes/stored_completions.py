@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 
 from backend.api.chat_request import checked_metadata
 from backend.api.deps import CurrentOwner, ServicesDep, json_body, read_json
+from backend.api.lists import as_list
 from backend.models.schemas import CompletionUpdate
 from backend.utils.cursor import cursor_page
 
@@ -35,7 +35,7 @@ async def list_chat_completions(
     page, has_more = await services.stores.completions.list_completions(
         owner, model=model, metadata=wanted, after=after, limit=limit, newest_first=order == "desc"
     )
-    return _page(page, has_more)
+    return as_list(page, has_more)
 
 
 @router.get("/{completion_id}")
@@ -81,14 +81,4 @@ async def list_chat_completion_messages(
         limit=limit,
         after=after,
     )
-    return _page(page, has_more)
-
-
-def _page(items: Sequence[Mapping[str, Any]], has_more: bool) -> dict[str, Any]:
-    return {
-        "object": "list",
-        "data": items,
-        "first_id": items[0]["id"] if items else None,
-        "last_id": items[-1]["id"] if items else None,
-        "has_more": has_more,
-    }
+    return as_list(page, has_more)
