@@ -83,6 +83,8 @@ class Collection:
     batches: tuple[Batch, ...] = ()
     gone: Mapping[str, float] = field(default_factory=dict)
     """Removed files and when they had been put in."""
+    readers: tuple[str, ...] = ()
+    """Ids of the users, besides the owner, who may search it and read its documents."""
 
     @property
     def expires_at(self) -> float | None:

@@ -31,6 +31,8 @@ class ConversationInfo:
     created_at: float
     updated_at: float
     messages: int
+    collections: tuple[str, ...] = ()
+    """Ids of the collections it searches; empty means all of the owner's documents."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from backend.models.collections import Collection
@@ -10,7 +10,9 @@ from backend.models.run import Owner
 
 
 class CollectionStore(Protocol):
-    """Collections of one owner. A stranger's id and a missing id raise the same NotFound."""
+    """Collections of one owner, and those that others let the owner read. A stranger's id and a missing id raise the
+    same NotFound. Only `find` and `shared_with` give what is another's.
+    """
 
     async def create(self, owner: Owner, collection: Collection) -> None:
         """Keep a new one under its id, which is server-made."""
@@ -34,6 +36,21 @@ class CollectionStore(Protocol):
 
     async def delete(self, owner: Owner, collection_id: str) -> None:
         """Raises NotFound."""
+        ...
+
+    async def share(self, owner: Owner, collection_id: str, readers: Sequence[str]) -> Collection:
+        """Let these users (ids of the owner's tenant), and no others, read it; the collection as it is then.
+
+        Raises NotFound.
+        """
+        ...
+
+    async def find(self, owner: Owner, collection_id: str) -> tuple[Owner, Collection]:
+        """A collection that the owner may read, and whose it is. Raises NotFound."""
+        ...
+
+    async def shared_with(self, owner: Owner) -> list[tuple[Owner, Collection]]:
+        """What others let the owner read, newest first."""
         ...
 
     async def everyones(self, owner: Owner) -> list[tuple[Owner, Collection]]:

@@ -48,6 +48,10 @@ class ConversationStore(Protocol):
         """Raises NotFound."""
         ...
 
+    async def choose(self, owner: Owner, session_id: str, collections: Sequence[str]) -> ConversationInfo:
+        """Keep which collections it searches. Raises NotFound."""
+        ...
+
     async def delete(self, owner: Owner, session_id: str) -> None:
         """Raises NotFound."""
         ...

@@ -2,17 +2,56 @@
 
 from __future__ import annotations
 
+import io
 import re
 import stat
 import statistics
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
+from backend.cli.main import main
 from tests.server import PASSWORD, HearthServer
+
+
+@pytest.fixture(scope="module")
+def tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HearthServer]:
+    """A server whose doors may be rattled at."""
+    with HearthServer(tmp_path_factory.mktemp("tried")) as server:
+        yield server
+
+
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Command = Callable[..., Done]
+
+
+@pytest.fixture
+def command(
+    offline: HearthServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Command]:
+    """The command line in this process, on the data folder of the running server: most of a process is its start."""
+
+    def run(*arguments: str, stdin: str = "", **settings: str) -> Done:
+        for name, value in {**offline.environment, **settings}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.chdir(offline.folder)
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        capsys.readouterr()
+        code = main(arguments)
+        return Done(code, *capsys.readouterr())
+
+    yield run
 
 
 @pytest.fixture
@@ -88,11 +127,12 @@ def test_auth_3_token_of_another_key_is_refused(client: httpx.Client) -> None:
     assert client.get("/api/auth/me", headers={"authorization": f"Bearer {token}"}).status_code == 401
 
 
-def test_auth_8_unknown_user_and_wrong_password_are_the_same(tmp_path: Path) -> None:
-    with HearthServer(tmp_path) as server, server.client("") as client:
+def test_auth_8_unknown_user_and_wrong_password_are_the_same(tried: HearthServer) -> None:
+    tried.add_user("somebody")
+    with tried.client("") as client:
         answers = {
             who: [login(client, name, "wrong password") for _ in range(3)]
-            for who, name in (("known", "admin"), ("unknown", "nobody-here"))
+            for who, name in (("known", "somebody"), ("unknown", "nobody-here"))
         }
         bodies = {answer.json()["error"]["message"] for each in answers.values() for answer in each}
         assert len(bodies) == 1
@@ -101,46 +141,46 @@ def test_auth_8_unknown_user_and_wrong_password_are_the_same(tmp_path: Path) -> 
         assert min(times.values()) > 0.05, "an unknown user must cost a bcrypt too"
 
 
-def test_auth_8_delay_after_five_failures(tmp_path: Path) -> None:
-    with HearthServer(tmp_path) as server, server.client("") as client:
+def test_auth_8_delay_after_five_failures(tried: HearthServer) -> None:
+    with tried.client("") as client:
         codes = [login(client, "admin", f"wrong {n}").status_code for n in range(6)]
         assert codes[:5] == [401] * 5
         assert codes[5] == 429
-        refused = login(client, "admin", server.password)
+        refused = login(client, "admin", tried.password)
         assert refused.status_code == 429 and int(refused.headers["retry-after"]) >= 1
         time.sleep(int(refused.headers["retry-after"]) + 0.1)
-        assert login(client, "admin", server.password).status_code == 200
+        assert login(client, "admin", tried.password).status_code == 200
 
 
-def test_auth_7_long_passwords_work_and_differ_beyond_72_bytes(offline: HearthServer, client: httpx.Client) -> None:
+def test_auth_7_long_passwords_work_and_differ_beyond_72_bytes(command: Command, client: httpx.Client) -> None:
     long = "x" * 100
-    added = offline.run("users", "add", "long-one", "--password-stdin", stdin=long + "\n")
+    added = command("users", "add", "long-one", "--password-stdin", stdin=long + "\n")
     assert added.returncode == 0, added.stderr
     assert login(client, "long-one", long).status_code == 200
     assert login(client, "long-one", "x" * 99).status_code == 401
 
 
-def test_auth_7_short_passwords_are_refused(offline: HearthServer) -> None:
-    added = offline.run("users", "add", "short-one", "--password-stdin", stdin="short\n")
+def test_auth_7_short_passwords_are_refused(command: Command) -> None:
+    added = command("users", "add", "short-one", "--password-stdin", stdin="short\n")
     assert added.returncode == 1 and "10" in added.stderr
 
 
-def test_keys_create_prints_the_key_alone_and_revoke_ends_it(offline: HearthServer) -> None:
-    offline.run("users", "add", "key-user", "--password-stdin", stdin=PASSWORD + "\n")
+def test_keys_create_prints_the_key_alone_and_revoke_ends_it(offline: HearthServer, command: Command) -> None:
+    command("users", "add", "key-user", "--password-stdin", stdin=PASSWORD + "\n")
     made = offline.run("keys", "create", "--user", "key-user", "--name", "laptop")
     assert re.fullmatch(r"sk-\S{27,}\n", made.stdout)
     key = made.stdout.strip()
     with offline.client(key) as client:
         assert client.get("/api/auth/me").json()["username"] == "key-user"
-        listed = offline.run("keys", "list", "--user", "key-user").stdout
+        listed = command("keys", "list", "--user", "key-user").stdout
         assert "laptop" in listed and key not in listed
-        assert offline.run("keys", "revoke", listed.split("\t")[0]).returncode == 0
+        assert command("keys", "revoke", listed.split("\t")[0]).returncode == 0
         assert client.get("/api/auth/me").status_code == 401
 
 
-def test_users_list_and_duplicate_names(offline: HearthServer) -> None:
-    assert "admin\tadmin\tactive" in offline.run("users", "list").stdout
-    again = offline.run("users", "add", "ADMIN", "--password-stdin", stdin=PASSWORD + "\n")
+def test_users_list_and_duplicate_names(command: Command) -> None:
+    assert "admin\tadmin\tactive" in command("users", "list").stdout
+    again = command("users", "add", "ADMIN", "--password-stdin", stdin=PASSWORD + "\n")
     assert again.returncode == 1 and "taken" in again.stderr.lower()
 
 
@@ -160,7 +200,6 @@ def test_auth_6_keys_over_http_are_shown_once(offline: HearthServer) -> None:
     [
         ("SERVER_PORT", "99999", "65535"),
         ("LLM_PROVIDER", "gpt", "auto or one of builtin, ollama"),
-        ("LOG_FILE", "/proc/x/y.log", "LOG_FILE"),
         ("SECRET_KEY", "short", "32"),
         ("JWT_ALGORITHM", "none", "HS256"),
         ("CORS_ORIGINS", "*", "exact origins"),
@@ -169,14 +208,21 @@ def test_auth_6_keys_over_http_are_shown_once(offline: HearthServer) -> None:
         ("OLLAMA_HOST", "http://[::1", "OLLAMA_HOST"),
     ],
 )
-def test_bad_setting_stops_the_start_with_one_line(tmp_path: Path, name: str, value: str, says: str) -> None:
-    server = HearthServer(tmp_path, **{name: value}) if name != "OLLAMA_HOST" else HearthServer(tmp_path, value)
-    done = server.run("serve")
+def test_bad_setting_stops_the_start_with_one_line(
+    command: Command, tmp_path: Path, name: str, value: str, says: str
+) -> None:
+    done = command("serve", DATA_DIR=str(tmp_path / "data"), **{name: value})
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert says in done.stderr and "Traceback" not in done.stderr
     if name == "SECRET_KEY":
         assert value not in done.stderr.replace("SECRET_KEY", "")
+
+
+def test_what_stops_the_start_is_one_line_of_a_process_too(tmp_path: Path) -> None:
+    done = HearthServer(tmp_path, LOG_FILE="/proc/x/y.log").run("serve")
+    assert done.returncode == 1 and not done.stdout
+    assert "LOG_FILE" in done.stderr and "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) == 1
 
 
 def test_taken_port_is_one_line(offline: HearthServer, tmp_path: Path) -> None:
@@ -185,14 +231,9 @@ def test_taken_port_is_one_line(offline: HearthServer, tmp_path: Path) -> None:
     assert done.returncode == 1 and port in done.stderr and len(done.stderr.strip().splitlines()) == 1
 
 
-def test_sigterm_ends_with_exit_code_0(tmp_path: Path) -> None:
+def test_sigterm_ends_with_exit_code_0_and_a_second_start_keeps_accounts(tmp_path: Path) -> None:
     server = HearthServer(tmp_path).start()
     assert server.stop() == 0
-
-
-def test_second_start_keeps_accounts_and_prints_no_password(tmp_path: Path) -> None:
-    server = HearthServer(tmp_path).start()
-    server.stop()
     key = server.key
     server.start()
     try:

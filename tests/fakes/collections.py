@@ -40,6 +40,28 @@ class FakeCollections:
         await self.get(owner, collection_id)
         del self.kept[owner, collection_id]
 
+    async def share(self, owner: Owner, collection_id: str, readers: Sequence[str]) -> Collection:
+        if not all(map(is_safe_id, readers)):
+            raise NotFound("There is no vector store with this id.")
+        wanted = tuple(sorted(set(readers) - {owner.user}))
+        return await self.change(owner, collection_id, lambda now: replace(now, readers=wanted))
+
+    async def find(self, owner: Owner, collection_id: str) -> tuple[Owner, Collection]:
+        if (owner, collection_id) in self.kept:
+            return owner, self.kept[owner, collection_id]
+        found = [pair for pair in await self.shared_with(owner) if pair[1].id == collection_id]
+        if not found:
+            raise NotFound("There is no vector store with this id.")
+        return found[0]
+
+    async def shared_with(self, owner: Owner) -> list[tuple[Owner, Collection]]:
+        found = [
+            (whose, each)
+            for (whose, _), each in self.kept.items()
+            if whose.tenant == owner.tenant and owner.user in each.readers
+        ]
+        return sorted(found, key=lambda pair: pair[1].created_at, reverse=True)
+
     async def everyones(self, owner: Owner) -> list[tuple[Owner, Collection]]:
         found = [(whose, each) for (whose, _), each in self.kept.items() if owner.user == SERVER.user or whose == owner]
         return sorted(found, key=lambda pair: pair[1].created_at)

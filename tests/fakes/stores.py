@@ -255,6 +255,12 @@ class FakeConversations:
         self.kept[owner, session_id] = (renamed, messages)
         return renamed
 
+    async def choose(self, owner: Owner, session_id: str, collections: Sequence[str]) -> ConversationInfo:
+        info, messages = self._find(owner, session_id)
+        chosen = replace(info, collections=tuple(collections))
+        self.kept[owner, session_id] = (chosen, messages)
+        return chosen
+
     async def delete(self, owner: Owner, session_id: str) -> None:
         self._find(owner, session_id)
         del self.kept[owner, session_id]

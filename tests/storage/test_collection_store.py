@@ -152,3 +152,73 @@ def test_expiry_counts_from_the_last_use() -> None:
     assert not collection.is_expired(now)
     assert collection.is_expired(now + 86_400)
     assert replace(collection, expires_after_days=None).expires_at is None
+
+
+# ---- sharing ------------------------------------------------------------------------------------------
+
+
+async def test_iso_1_a_collection_is_found_by_its_owner_and_by_those_it_is_shared_with(stores: Stores) -> None:
+    await stores.collections.create(ALICE, FULL)
+    assert await stores.collections.find(ALICE, "vs_1") == (ALICE, FULL)
+    with pytest.raises(NotFound):
+        await stores.collections.find(BOB, "vs_1")
+    shared = await stores.collections.share(ALICE, "vs_1", [BOB.user, BOB.user, ALICE.user])
+    assert shared == replace(FULL, readers=(BOB.user,))
+    assert await stores.collections.find(BOB, "vs_1") == (ALICE, shared)
+    assert await stores.collections.shared_with(BOB) == [(ALICE, shared)]
+    assert await stores.collections.shared_with(ALICE) == []
+    # Another tenant's user of the same id reads nothing.
+    with pytest.raises(NotFound):
+        await stores.collections.find(Owner("elsewhere", BOB.user), "vs_1")
+
+
+async def test_iso_1_a_reader_can_neither_change_nor_delete_nor_share_on(stores: Stores) -> None:
+    await stores.collections.create(ALICE, FULL)
+    await stores.collections.share(ALICE, "vs_1", [BOB.user])
+    for attempt in (
+        stores.collections.get(BOB, "vs_1"),
+        stores.collections.change(BOB, "vs_1", lambda now: replace(now, name="mine")),
+        stores.collections.delete(BOB, "vs_1"),
+        stores.collections.share(BOB, "vs_1", ["carol"]),
+    ):
+        with pytest.raises(NotFound):
+            await attempt
+    assert (await stores.collections.get(ALICE, "vs_1")).readers == (BOB.user,)
+    assert await stores.collections.list_collections(BOB) == []
+
+
+@pytest.mark.parametrize("end", ["share", "delete"])
+async def test_iso_1_sharing_ends_at_once(stores: Stores, end: str) -> None:
+    await stores.collections.create(ALICE, FULL)
+    await stores.collections.share(ALICE, "vs_1", [BOB.user])
+    assert await stores.collections.find(BOB, "vs_1")
+    if end == "share":
+        await stores.collections.share(ALICE, "vs_1", [])
+    else:
+        await stores.collections.delete(ALICE, "vs_1")
+    with pytest.raises(NotFound):
+        await stores.collections.find(BOB, "vs_1")
+    assert await stores.collections.shared_with(BOB) == []
+
+
+async def test_iso_1_a_pointer_alone_opens_nothing(engine: Stores, data_dir: Path) -> None:
+    """What a crash may leave behind, or a reader of another collection has: the owner's own file decides."""
+    await engine.collections.create(ALICE, FULL)
+    await engine.collections.share(ALICE, "vs_1", [BOB.user])
+    (pointer,) = (data_dir / "collections" / BOB.user).iterdir()
+    kept = pointer.read_bytes()
+    await engine.collections.share(ALICE, "vs_1", [])
+    pointer.write_bytes(kept)
+    with pytest.raises(NotFound):
+        await engine.collections.find(BOB, "vs_1")
+    pointer.write_bytes(b"not json")
+    with pytest.raises(NotFound):
+        await engine.collections.find(BOB, "vs_1")
+
+
+async def test_sharing_survives_a_restart(engine: Stores, data_dir: Path) -> None:
+    await engine.collections.create(ALICE, FULL)
+    await engine.collections.share(ALICE, "vs_1", [BOB.user])
+    again = json_files.create(settings_for(data_dir))
+    assert await again.collections.find(BOB, "vs_1") == (ALICE, replace(FULL, readers=(BOB.user,)))
+    await again.aclose()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 from backend.models.conversations import StoredMessage
 from backend.models.errors import Conflict, NotFound
 from backend.models.messages import Message
+from backend.storage import json_files
 from backend.storage.stores import Stores
-from tests.storage.samples import ALICE, said, stored, turns
+from tests.storage.samples import ALICE, said, settings_for, stored, turns
 
 
 async def test_new_conversation_is_empty_and_listed(stores: Stores) -> None:
@@ -124,6 +126,29 @@ async def test_rename_keeps_messages_and_order_and_survives_more_messages(stores
     await stores.conversations.append(ALICE, info.session_id, stored("again"))
     after = await stores.conversations.get(ALICE, info.session_id)
     assert (after.info.title, after.info.messages, len(after.messages)) == ("new title", 3, 3)
+
+
+async def test_a_conversation_keeps_which_collections_it_searches(stores: Stores) -> None:
+    info = await stores.conversations.create(ALICE, "old", messages=stored("hello", "hi"))
+    assert info.collections == ()
+    chosen = await stores.conversations.choose(ALICE, info.session_id, ["vs_2", "vs_1"])
+    assert chosen == replace(info, collections=("vs_2", "vs_1"))
+    await stores.conversations.rename(ALICE, info.session_id, "new")
+    await stores.conversations.append(ALICE, info.session_id, stored("again"))
+    after = await stores.conversations.get(ALICE, info.session_id)
+    assert (after.info.title, after.info.messages, len(after.messages)) == ("new", 3, 3)
+    assert after.info.collections == ("vs_2", "vs_1")
+    assert (await stores.conversations.list_conversations(ALICE))[0][0].collections == ("vs_2", "vs_1")
+    await stores.conversations.choose(ALICE, info.session_id, [])
+    assert (await stores.conversations.info(ALICE, info.session_id)).collections == ()
+
+
+async def test_the_choice_of_collections_survives_a_restart(engine: Stores, data_dir: Path) -> None:
+    info = await engine.conversations.create(ALICE, "old")
+    await engine.conversations.choose(ALICE, info.session_id, ["vs_1"])
+    again = json_files.create(settings_for(data_dir))
+    assert (await again.conversations.info(ALICE, info.session_id)).collections == ("vs_1",)
+    await again.aclose()
 
 
 async def test_deleted_conversation_is_gone_everywhere(stores: Stores) -> None:

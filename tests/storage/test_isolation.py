@@ -41,6 +41,7 @@ BY_ID: dict[str, Call] = {
     "conversations.tail": lambda s, o, i: s.conversations.tail(o, i.session, 5),
     "conversations.append": lambda s, o, i: s.conversations.append(o, i.session, stored("x")),
     "conversations.rename": lambda s, o, i: s.conversations.rename(o, i.session, "x"),
+    "conversations.choose": lambda s, o, i: s.conversations.choose(o, i.session, ["vs_1"]),
     "conversations.delete": lambda s, o, i: s.conversations.delete(o, i.session),
     "documents.get": lambda s, o, i: s.documents.get(o, i.document.file_id),
     "documents.update": lambda s, o, i: s.documents.update(o, i.document),

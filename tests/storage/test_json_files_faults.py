@@ -56,6 +56,7 @@ WRITES: dict[str, Write] = {
     "create-conversation": lambda s: s.conversations.create(ALICE, "second", "conv-2"),
     "append": lambda s: s.conversations.append(ALICE, SESSION, stored("three " * 200, "four")),
     "rename": lambda s: s.conversations.rename(ALICE, SESSION, "renamed"),
+    "choose": lambda s: s.conversations.choose(ALICE, SESSION, ["vs_1"]),
     "delete-conversation": lambda s: s.conversations.delete(ALICE, SESSION),
     "upload": lambda s: upload(s, ALICE, b"new bytes" * 100_000),
     "update-document": update_document,
@@ -89,7 +90,9 @@ async def state_of(stores: Stores, folder: Path) -> list[Any]:
     conversations = []
     for info in (await stores.conversations.list_conversations(ALICE))[0]:
         messages = (await stores.conversations.get(ALICE, info.session_id)).messages
-        conversations.append((info.session_id, info.title, info.messages, [m.content for m in messages]))
+        conversations.append(
+            (info.session_id, info.title, info.messages, info.collections, [m.content for m in messages])
+        )
     documents = []
     for document in (await stores.documents.list_documents(ALICE))[0]:
         try:

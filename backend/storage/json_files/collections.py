@@ -1,15 +1,19 @@
-"""Collections: `{owner}/{collection_id}.json` each, with the list of its files."""
+"""Collections: `{owner}/{collection_id}.json` each, with the list of its files.
+
+What a user may read of others is found by `{reader}/{collection_id}.shared`, which names the owner; the owner's own
+file alone decides whether that still holds.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from backend.models.collections import Batch, Chunking, Collection, CollectionFile, FileFailure
-from backend.models.errors import StorageFailed
+from backend.models.errors import NotFound, StorageFailed
 from backend.models.run import Owner
 from backend.storage.json_files.append_log import decode_json, encode_json
 from backend.storage.json_files.atomic import (
@@ -28,6 +32,7 @@ from backend.storage.json_files.locks import KeyedLocks, file_lock
 from backend.storage.json_files.paths import Area, is_server, missing
 
 SUFFIX = ".json"
+SHARED = ".shared"
 VERSION = 1
 MAX_REMEMBERED = 1024
 
@@ -79,15 +84,54 @@ class JsonCollectionStore:
         path = self._area.file(owner, collection_id, SUFFIX)
 
         def work() -> None:
+            before = self._read(path)
             try:
                 path.unlink()
             except FileNotFoundError:
                 raise missing(self._area.what) from None
             sync_folder(path.parent)
+            for reader in before.readers if before is not None else ():
+                self._link(owner, reader, collection_id).unlink(missing_ok=True)
 
         async with self._locks.hold(path):
             await self._disk.run(work)
         self._seen.pop(path, None)
+
+    async def share(self, owner: Owner, collection_id: str, readers: Sequence[str]) -> Collection:
+        wanted = tuple(sorted(set(readers) - {owner.user}))
+        before = await self.get(owner, collection_id)
+        links = {reader: self._link(owner, reader, collection_id) for reader in {*wanted, *before.readers}}
+
+        def point() -> None:
+            for reader in wanted:
+                write_atomic(links[reader], encode_json({"version": VERSION, "owner": owner.user}) + b"\n")
+
+        def unpoint() -> None:
+            for reader in links.keys() - set(wanted):
+                links[reader].unlink(missing_ok=True)
+
+        # A pointer is of no use before the collection names its reader, nor after it no longer does.
+        await self._disk.run(point)
+        after = await self.change(owner, collection_id, lambda now: replace(now, readers=wanted))
+        await self._disk.run(unpoint)
+        return after
+
+    async def find(self, owner: Owner, collection_id: str) -> tuple[Owner, Collection]:
+        path = self._area.file(owner, collection_id, SUFFIX)
+        mine = self._remembered(path) or await self._disk.run(self._read, path)
+        found = (owner, mine) if mine is not None else await self._disk.run(self._shared, owner, collection_id)
+        if found is None:
+            raise missing(self._area.what)
+        return found
+
+    async def shared_with(self, owner: Owner) -> list[tuple[Owner, Collection]]:
+        folder = self._area.folder(owner)
+
+        def work() -> list[tuple[Owner, Collection]]:
+            found = [self._shared(owner, name) for name, _ in files_in(folder, SHARED)]
+            return [each for each in found if each is not None]
+
+        return sorted(await self._disk.run(work), key=lambda pair: pair[1].created_at, reverse=True)
 
     async def everyones(self, owner: Owner) -> list[tuple[Owner, Collection]]:
         def work() -> list[tuple[Owner, Collection]]:
@@ -97,6 +141,20 @@ class JsonCollectionStore:
         return sorted(await self._disk.run(work), key=lambda pair: pair[1].created_at)
 
     # ---- inside ----------------------------------------------------------------------------------
+
+    def _link(self, owner: Owner, reader: str, collection_id: str) -> Path:
+        return self._area.file(Owner(owner.tenant, reader), collection_id, SHARED)
+
+    def _shared(self, reader: Owner, collection_id: str) -> tuple[Owner, Collection] | None:
+        """What another lets the reader read; None when there is none, or no longer."""
+        try:
+            pointer = decode_json(read_file(self._link(reader, reader.user, collection_id)))
+            home = Owner(reader.tenant, str(pointer["owner"]))
+            path = self._area.file(home, collection_id, SUFFIX)
+        except (FileNotFoundError, Unreadable, NotFound, KeyError, TypeError, ValueError):
+            return None
+        collection = self._remembered(path) or self._read(path)
+        return (home, collection) if collection is not None and reader.user in collection.readers else None
 
     def _all(self, folder: Path) -> list[Collection]:
         paths = [folder / f"{name}{SUFFIX}" for name, _ in files_in(folder, SUFFIX)]
@@ -139,6 +197,7 @@ def _write(path: Path, collection: Collection) -> None:
         "files": [_file_to_json(file) for file in collection.files.values()],
         "batches": [asdict(batch) for batch in collection.batches],
         "gone": dict(collection.gone),
+        "readers": list(collection.readers),
     }
     write_atomic(path, encode_json(data) + b"\n")
 
@@ -176,6 +235,7 @@ def _from_json(data: dict[str, Any], collection_id: str) -> Collection:
         files={file.file_id: file for file in files},
         batches=tuple(Batch(**{**each, "file_ids": tuple(each["file_ids"])}) for each in data["batches"]),
         gone=dict(data["gone"]),
+        readers=tuple(str(reader) for reader in data.get("readers", ())),
     )
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from backend.models.run import Owner
 from backend.storage.completion_store import MAX_COMPLETIONS, MAX_OWNER_BYTES, matches, row_of
-from backend.storage.json_files.append_log import decode_json, encode_json, first_line
+from backend.storage.json_files.append_log import decode_json, encode_json
 from backend.storage.json_files.atomic import (
     Unreadable,
     files_in,
-    open_regular,
     read_file,
     remove_quietly,
     sync_folder,
@@ -21,6 +19,7 @@ from backend.storage.json_files.atomic import (
 )
 from backend.storage.json_files.damages import Damages
 from backend.storage.json_files.disk import Disk
+from backend.storage.json_files.headed_files import row_in
 from backend.storage.json_files.locks import KeyedLocks, file_lock
 from backend.storage.json_files.paths import Area, missing
 from backend.utils.cursor import cursor_page
@@ -154,18 +153,11 @@ class JsonCompletionStore:
     def _row(self, path: Path) -> dict[str, Any] | None:
         """The row of a file; None when it is gone or damaged."""
         try:
-            handle = open_regular(path)
-            try:
-                line = first_line(handle) or b""
-            finally:
-                os.close(handle)
-            row = decode_json(line[len(_ROW) :].removesuffix(b",")) if line.startswith(_ROW) else None
-            if isinstance(row, dict) and row.get("id") == path.name.removesuffix(SUFFIX):
-                return row
+            row = row_in(path, _ROW)
         except FileNotFoundError:
             return None
-        except (Unreadable, ValueError, RecursionError):
-            pass  # reading the whole says what is wrong with it
+        if row is not None and row.get("id") == path.name.removesuffix(SUFFIX):
+            return row
         whole = self._read(path)
         return row_of(whole[0]) if whole is not None else None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -97,6 +97,15 @@ class ConversationFile:
 
         def lines(state: State) -> tuple[bytes, State]:
             state = state.with_title(title)
+            return title_line(state), state
+
+        return self._whole(lambda: self._grow(lines, known))
+
+    def choose(self, collections: Sequence[str], known: Entry | None) -> Entry:
+        """Add a line that tells which collections it searches from now on."""
+
+        def lines(state: State) -> tuple[bytes, State]:
+            state = replace(state, collections=tuple(collections))
             return title_line(state), state
 
         return self._whole(lambda: self._grow(lines, known))

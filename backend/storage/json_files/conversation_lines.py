@@ -27,6 +27,7 @@ class State:
     messages: int = 0
     digest: str = ""
     renamed: bool = False
+    collections: tuple[str, ...] = ()
 
     def after(self, message: StoredMessage) -> State:
         return replace(
@@ -41,7 +42,9 @@ class State:
 
     @property
     def info(self) -> ConversationInfo:
-        return ConversationInfo(self.session_id, self.title, self.created_at, self.updated_at, self.messages)
+        return ConversationInfo(
+            self.session_id, self.title, self.created_at, self.updated_at, self.messages, self.collections
+        )
 
 
 def chained(digest: str, role: str, content: str) -> str:
@@ -83,6 +86,7 @@ def message_line(message: StoredMessage, after: State) -> bytes:
 
 
 def title_line(after: State) -> bytes:
+    """A line without a message: a new title, or other collections to search, which the state tells."""
     return encode_line({"type": "title", "title": after.title, "state": _state_fields(after)})
 
 
@@ -93,7 +97,11 @@ def _state_fields(state: State) -> dict[str, Any]:
         "updated_at": state.updated_at,
         "digest": state.digest,
     }
-    return {**fields, "title": state.title} if state.renamed else fields
+    if state.renamed:
+        fields["title"] = state.title
+    if state.collections:
+        fields["collections"] = list(state.collections)
+    return fields
 
 
 def read_header(record: Mapping[str, Any] | None, session_id: str) -> State | None:
@@ -135,10 +143,10 @@ def read_state(record: Mapping[str, Any] | None, header: State) -> State | None:
     if not isinstance(fields, dict) or (read_message(record) is None and read_title(record) is None):
         return None
     messages, updated_at, digest = fields.get("messages"), fields.get("updated_at"), fields.get("digest")
-    title = fields.get("title", header.title)
+    title, collections = fields.get("title", header.title), fields.get("collections", [])
     if not isinstance(messages, int) or not _is_number(updated_at) or not isinstance(digest, str):
         return None
-    if not isinstance(title, str):
+    if not isinstance(title, str) or not isinstance(collections, list):
         return None
     return replace(
         header,
@@ -147,6 +155,7 @@ def read_state(record: Mapping[str, Any] | None, header: State) -> State | None:
         updated_at=float(cast(float, updated_at)),
         messages=messages,
         digest=digest,
+        collections=tuple(each for each in collections if isinstance(each, str)),
     )
 
 

@@ -84,6 +84,10 @@ class JsonConversationStore:
         name = clean_title(title)
         return await self._write(owner, session_id, lambda file, known: file.rename(name, known))
 
+    async def choose(self, owner: Owner, session_id: str, collections: Sequence[str]) -> ConversationInfo:
+        chosen = tuple(collections)
+        return await self._write(owner, session_id, lambda file, known: file.choose(chosen, known))
+
     async def delete(self, owner: Owner, session_id: str) -> None:
         path = self._area.file(owner, session_id, SUFFIX)
 

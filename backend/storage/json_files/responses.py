@@ -5,18 +5,16 @@ The events are written first and the response says how many of them count, so th
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from backend.models.run import Owner
-from backend.storage.json_files.append_log import decode_json, encode_json, first_line
+from backend.storage.json_files.append_log import decode_json, encode_json
 from backend.storage.json_files.atomic import (
     Unreadable,
     files_in,
-    open_regular,
     read_file,
     remove_quietly,
     sync_folder,
@@ -24,6 +22,7 @@ from backend.storage.json_files.atomic import (
 )
 from backend.storage.json_files.damages import Damages
 from backend.storage.json_files.disk import Disk
+from backend.storage.json_files.headed_files import row_in
 from backend.storage.json_files.locks import KeyedLocks
 from backend.storage.json_files.paths import Area, missing
 from backend.storage.response_store import KEPT_SECONDS, MAX_OWNER_BYTES, MAX_RESPONSES, items_of, row_of
@@ -120,19 +119,11 @@ class JsonResponseStore:
 
     def _row(self, path: Path) -> dict[str, Any] | None:
         try:
-            handle = open_regular(path)
-            try:
-                line = first_line(handle) or b""
-            finally:
-                os.close(handle)
-            if line.startswith(_ROW):
-                row = decode_json(line[len(_ROW) :].removesuffix(b","))
-                if isinstance(row, dict) and row.get("id") == path.stem and isinstance(row.get("items"), list):
-                    return row
+            row = row_in(path, _ROW)
         except FileNotFoundError:
             return None
-        except (Unreadable, ValueError, RecursionError):
-            pass  # reading the whole says what is wrong with it
+        if row is not None and row.get("id") == path.stem and isinstance(row.get("items"), list):
+            return row
         record = self._read(path)
         return row_of(record) if record is not None else None
 
