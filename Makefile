@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --no-compile
 
 NODE_CLIENTS := tests/clients/node/node_modules
 
-.PHONY: run page test test-fast test-embedder test-chroma test-clients run-clients clients-table fuzz-seed fuzz check fix bench clean
+.PHONY: run page test test-fast test-embedder test-chroma test-clients run-clients clients-table fuzz-seed fuzz check fix bench bench-retrieval clean
 
 run: $(VENV)/.installed
 	@$(BIN)/python run_backend.py
@@ -61,6 +61,10 @@ fix: $(VENV)/.installed-test
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.streaming
+
+# Uploads some thousand documents to a server of its own and asks hundreds of questions: half an hour on two cores.
+bench-retrieval: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks.retrieval --write
 
 clean:
 	rm -rf $(VENV) $(VENV)-embedder $(VENV)-chroma $(VENV)-clients-? $(NODE_CLIENTS) .pytest_cache .mypy_cache .ruff_cache

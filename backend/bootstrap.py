@@ -15,7 +15,9 @@ from backend.config.settings import Settings
 from backend.core.registry import AgentEntry, discover_agents
 from backend.core.router import Router
 from backend.core.toolbox import ToolRegistry
+from backend.embeddings.known import KnownEmbedders
 from backend.embeddings.port import Embedder
+from backend.embeddings.rerank_port import Reranker
 from backend.llm.port import ModelProvider, ModelServices
 from backend.loaders.port import Loader
 from backend.models.errors import SettingsError
@@ -29,13 +31,15 @@ from backend.tasks.housekeeping import Housekeeping
 from backend.tasks.ingest_task import IngestTask
 from backend.tasks.live_runs import LiveRuns
 from backend.tasks.model_catalog import ModelCatalog
+from backend.tasks.page_images import PageImages
 from backend.tasks.partial_uploads import PartialUploads
 from backend.tasks.responses import Responses
 from backend.tasks.runs import Runs
+from backend.tasks.sharing import Sharing
 from backend.tasks.sign_in import SignIn
 from backend.tasks.table_import import TableImport
-from backend.tools.collection_search import CollectionSearch
 from backend.tools.port import ToolServices
+from backend.tools.retrieval import OneEmbedder, Retriever
 from backend.vector_store.port import VectorStore
 from backend.workers.port import Worker
 from backend.workers.sandbox_port import Sandbox
@@ -70,8 +74,12 @@ class Services:
     sign_in: SignIn
     responses: Responses
     collections: Collections
+    sharing: Sharing
     uploads: PartialUploads
+    page_images: PageImages
     housekeeping: Housekeeping
+    embedders: KnownEmbedders
+    retriever: Retriever
 
     async def start(self) -> None:
         """Take up what an earlier process left half done."""
@@ -91,6 +99,8 @@ class Services:
         for provider in self.providers.values():
             await provider.aclose()
         await self.embedding.aclose()
+        await self.retriever.aclose()
+        await self.embedders.aclose()
         await self.embedder.aclose()
         await self.vectors.aclose()
         await self.worker.aclose()
@@ -111,6 +121,7 @@ def build(settings: Settings) -> Services:
         ) from None
     stores: Stores = _module("storage", STORAGE_ENGINE).create(settings)
     embedder = create_embedder(settings)
+    embedders = KnownEmbedders(embedder, partial(create_embedder, settings))
     vectors: VectorStore = _module("vector_store", settings.vector_db_type).create(settings)
     worker: Worker = _module("workers", "process").create(settings)
     sandbox: Sandbox = _module("workers", "sandbox").create(settings)
@@ -119,6 +130,7 @@ def build(settings: Settings) -> Services:
         raise SettingsError(
             f"LLM_PROVIDER={settings.llm_provider!r} is not allowed: use auto or one of {', '.join(providers)}."
         )
+    retriever = Retriever(embedders, vectors, stores.documents, stores.collections, create_reranker(settings))
     tool_services = ToolServices(
         settings,
         worker,
@@ -130,6 +142,8 @@ def build(settings: Settings) -> Services:
         stores.users,
         sandbox,
         stores.collections,
+        embedders,
+        retriever=retriever,
     )
     registry = ToolRegistry.discover(tool_services)
     agents = discover_agents()
@@ -146,8 +160,9 @@ def build(settings: Settings) -> Services:
         worker,
         loaders,
         TableImport(settings, stores.tables, worker),
+        embedders,
     )
-    collections = create_collections(stores, vectors, embedder, ingest)
+    collections = create_collections(stores, vectors, embedder, ingest, retriever)
     uploads = PartialUploads(settings, stores.uploads, ingest)
     attachments = Attachments(settings, stores.documents, vectors, embedder, worker, loaders, ingest.events)
     answering = Answering(settings, stores, catalog, router, registry, agents, live, attachments)
@@ -170,27 +185,52 @@ def build(settings: Settings) -> Services:
         sign_in=SignIn(stores, signing_key(settings), settings.jwt_expiration_hours),
         responses=Responses(stores, answering),
         collections=collections,
+        sharing=Sharing(stores.collections, stores.documents, stores.users),
         uploads=uploads,
+        page_images=PageImages(stores.documents, worker),
         housekeeping=Housekeeping([ingest.sweep, collections.sweep, uploads.sweep]),
+        embedders=embedders,
+        retriever=retriever,
     )
 
 
-def create_collections(stores: Stores, vectors: VectorStore, embedder: Embedder, ingest: IngestTask) -> Collections:
+def create_collections(
+    stores: Stores,
+    vectors: VectorStore,
+    embedder: Embedder,
+    ingest: IngestTask,
+    retriever: Retriever | None = None,
+) -> Collections:
     """Joined with the ingestion, so that a document that is deleted leaves its collections too."""
-    finder = CollectionSearch(stores.collections, stores.documents, vectors, embedder)
+    finder = retriever or Retriever(OneEmbedder(embedder), vectors, stores.documents, stores.collections)
     indexer = CollectionIndexer(stores.collections, stores.documents, vectors, embedder, ingest)
     collections = Collections(stores.collections, stores.documents, vectors, finder, indexer)
     ingest.when_deleted.append(collections.forget)
     return collections
 
 
-def create_embedder(settings: Settings) -> Embedder:
-    """EMBEDDING_MODEL is `all-MiniLM-L6-v2`, or `ADAPTER:NAME` where ADAPTER is a file of backend/embeddings."""
-    adapter, separator, name = settings.embedding_model.partition(":")
+def create_embedder(settings: Settings, model: str | None = None) -> Embedder:
+    """EMBEDDING_MODEL is `all-MiniLM-L6-v2`, or `ADAPTER:NAME` where ADAPTER is a file of backend/embeddings.
+
+    `model`, instead of it, is the name of an embedder, which has the same form.
+    """
+    model = settings.embedding_model if model is None else model
+    adapter, separator, name = model.partition(":")
     if not separator:
-        adapter, name = DEFAULT_EMBEDDER, settings.embedding_model
+        adapter, name = DEFAULT_EMBEDDER, model
     embedder: Embedder = _module("embeddings", adapter.replace("-", "_")).create(settings, name)
     return embedder
+
+
+def create_reranker(settings: Settings) -> Reranker | None:
+    """RERANK_MODEL is empty, for none, or `ADAPTER:NAME` where ADAPTER is `cross-encoder` or `ollama`."""
+    if not settings.rerank_model.strip():
+        return None
+    adapter, _, name = settings.rerank_model.strip().partition(":")
+    if adapter == "port":
+        raise SettingsError("RERANK_MODEL names no adapter: use ollama:NAME or cross-encoder:NAME.")
+    reranker: Reranker = _module("embeddings", f"rerank_{adapter.replace('-', '_')}").create(settings, name)
+    return reranker
 
 
 def create_named_embedder(settings: Settings, provider: str, model: str) -> Embedder:

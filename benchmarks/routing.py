@@ -34,7 +34,7 @@ from backend.models.run import Owner, RunContext
 from backend.models.tools import ToolSpec
 
 HELD_OUT = Path(__file__).parent / "data" / "routing_heldout.jsonl"
-AGENTS = ("chat", "react", "plan_execute")
+AGENTS = ("chat", "react", "plan_execute", "documents")
 FILES = ("handbook.pdf", "contract.docx", "sales.csv")
 OWN_FILES = (DOCUMENTS, "data_analysis", "sql_query")
 FOLDS = 10

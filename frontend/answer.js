@@ -3,8 +3,10 @@
 import { fileShelf } from "./artifacts.js";
 import { copyText, h, icon, iconButton } from "./dom.js";
 import { filesOf } from "./files.js";
-import { brief, duration } from "./format.js";
+import { brief, citedPlace, duration, plainQuote } from "./format.js";
 import { healTail, hostOf, renderBlocks, safeHref, sanitise } from "./markdown.js";
+import { citedParts } from "./passage.js";
+import { supportNote } from "./support.js";
 import { runPath } from "./trace.js";
 import { StepList, routeFacts, stepsTitle, toolName, unconfirmed, wayTitle } from "./steps.js";
 
@@ -29,12 +31,13 @@ export class AnswerView {
     this.consent = h("div", { class: "consent", role: "status", hidden: true });
     this.files = h("section", { class: "answer-files", "aria-label": "Files", hidden: true });
     this.sources = h("section", { class: "sources", "aria-label": "Sources", hidden: true });
+    this.support = h("p", { class: "support", hidden: true });
     this.foot = h("div", { class: "answer-foot" });
     this.element = h(
       "article",
       { class: "answer", "aria-label": "Answer" },
       h("div", { class: "answer-mark", "aria-hidden": "true" }, icon("logo", "logo")),
-      h("div", { class: "answer-body" }, this.way, this.thought, this.steps, this.content, this.waiting, this.problem, this.consent, this.files, this.sources, this.foot),
+      h("div", { class: "answer-body" }, this.way, this.thought, this.steps, this.content, this.waiting, this.problem, this.consent, this.files, this.support, this.sources, this.foot),
     );
     this.element.addEventListener("click", (event) => this.#click(event));
     this.update();
@@ -56,6 +59,7 @@ export class AnswerView {
     this.#drawProblem();
     this.#drawConsent();
     this.#drawFiles();
+    this.#drawSupport();
     this.#drawSources();
     this.#drawFoot();
   }
@@ -141,13 +145,22 @@ export class AnswerView {
     if (files.length && !this.files.childElementCount) this.files.append(fileShelf(files, this.actions.artifacts));
   }
 
+  #drawSupport() {
+    const note = this.running ? null : supportNote(this.answer.support, this.answer.citations);
+    this.support.hidden = !note;
+    if (!note || this.support.childElementCount) return;
+    this.support.dataset.status = note.status;
+    this.support.append(icon(note.status === "supported" ? "shield" : "warn"), h("span", {}, note.text));
+    if (note.hint) this.support.title = note.hint;
+  }
+
   #drawSources() {
     const { citations } = this.answer;
     this.sources.hidden = this.running || citations.length === 0;
     if (this.sources.hidden || this.sources.childElementCount) return;
     this.sources.append(
       h("h3", {}, "Sources"),
-      h("ul", {}, ...citations.map((citation) => h("li", {}, sourceCard(citation, () => this.actions.onCite(citation))))),
+      h("ul", {}, ...citations.map((citation) => h("li", {}, sourceCard({ ...citation, quote: this.#said(citation)[0] ?? citation.quote }, () => this.#cite(citation))))),
     );
   }
 
@@ -181,11 +194,20 @@ export class AnswerView {
     );
   }
 
+  /** The sentences of a passage that the answer took from it; none for one that is a quotation already. */
+  #said(citation) {
+    return citation.quoted || !citation.quote ? [] : citedParts(citation.quote, this.answer.content, citation.index);
+  }
+
+  #cite(citation) {
+    this.actions.onCite({ ...citation, said: this.#said(citation) });
+  }
+
   #click(event) {
     const cite = event.target.closest("[data-cite]");
     if (cite) {
       const citation = this.answer.citations.find((each) => each.index === Number(cite.dataset.cite));
-      if (citation) this.actions.onCite(citation);
+      if (citation) this.#cite(citation);
       return;
     }
     const copy = event.target.closest("[data-copy]");
@@ -217,15 +239,27 @@ export function fold(name, mark, title, body) {
 export function sourceCard(citation, open) {
   const web = citation.kind === "web";
   const name = web ? citation.title || hostOf(citation.url) : citation.filename || citation.title || "Document";
-  const where = web ? hostOf(citation.url) : citation.page ? `page ${citation.page}` : "";
+  const where = web ? hostOf(citation.url) : citedPlace(citation);
+  const score = web || !Number.isFinite(citation.score) ? null : strength(citation);
+  const heading = web || !Array.isArray(citation.heading) ? [] : citation.heading;
   const inside = [
-    h("span", { class: "source-head" }, h("b", {}, String(citation.index)), icon(web ? "web" : "doc"), h("span", { class: "source-name" }, name)),
+    h("span", { class: "source-head" }, h("b", {}, String(citation.index)), icon(web ? "web" : "doc"), h("span", { class: "source-name" }, name), score),
     where ? h("span", { class: "source-where" }, where) : null,
-    citation.quote ? h("span", { class: "source-quote" }, citation.quote) : null,
+    heading.length ? h("span", { class: "source-trail" }, ...heading.map((each) => h("span", {}, each))) : null,
+    citation.quote ? h("span", { class: "source-quote" }, plainQuote(citation.quote)) : null,
+    citation.note ? h("span", { class: "source-note" }, citation.note) : null,
   ];
   if (!web) return h("button", { type: "button", class: "source", "data-source": String(citation.index), onclick: open }, ...inside);
   const href = safeHref(citation.url);
   return href ? h("a", { class: "source", href, target: "_blank", rel: "noopener noreferrer" }, ...inside) : h("div", { class: "source" }, ...inside);
+}
+
+/** How well a passage fits the question, as three bars; what it was made of as a hint. */
+export function strength({ score, parts }) {
+  const bars = score >= 0.66 ? 3 : score >= 0.33 ? 2 : 1;
+  const made = Object.entries(parts ?? {}).filter(([, value]) => Number.isFinite(value));
+  const title = [`Relevance ${score.toFixed(2)}`, ...made.map(([name, value]) => `${name} ${value.toFixed(2)}`)].join(" · ");
+  return h("span", { class: "strength", "data-bars": String(bars), title, role: "img", "aria-label": `Relevance ${score.toFixed(2)} of 1` }, h("i"), h("i"), h("i"));
 }
 
 /** Colours in finished code blocks. The library is fetched when the first such block appears. */

@@ -3,6 +3,7 @@
 import { readChunks, readEvents } from "./sse.js";
 
 const STORAGE_KEY = "hearth.session";
+const MAX_QUOTE = 20_000;
 export const UNREACHABLE = "Hearth cannot be reached. Check that the server is running, then try again.";
 
 /** A request that did not succeed. `status` 0: no answer at all. `message` is one sentence for the reader. */
@@ -153,6 +154,70 @@ export class Api {
 
   documentPage(id, page, signal) {
     return this.#json("GET", `/api/files/documents/${encodeURIComponent(id)}/pages/${page}`, { signal });
+  }
+
+  /** A page of a PDF as a PNG, `width` pixels wide. */
+  async pageImage(id, page, width, signal) {
+    const path = `/api/files/documents/${encodeURIComponent(id)}/pages/${page}/image?width=${width}`;
+    return (await this.#send("GET", path, { signal })).blob();
+  }
+
+  /** Where a passage stands on a page of a PDF: `{found, rects}`. */
+  pageMarks(id, page, quote, signal) {
+    const path = `/api/files/documents/${encodeURIComponent(id)}/pages/${page}/marks`;
+    return this.#json("POST", path, { body: { quote: quote.slice(0, MAX_QUOTE) }, signal });
+  }
+
+  /** Passages of the user's documents: `{query, top_k, files, collections}` -> hits. */
+  async search(body, signal) {
+    return (await this.#json("POST", "/api/search", { body, signal })).hits ?? [];
+  }
+
+  /** The user's own collections and those that others share. */
+  async collections() {
+    return (await this.#json("GET", "/api/collections")).collections ?? [];
+  }
+
+  createCollection(name) {
+    return this.#json("POST", "/v1/vector_stores", { body: { name } });
+  }
+
+  renameCollection(id, name) {
+    return this.#json("POST", `/v1/vector_stores/${encodeURIComponent(id)}`, { body: { name } });
+  }
+
+  deleteCollection(id) {
+    return this.#send("DELETE", `/v1/vector_stores/${encodeURIComponent(id)}`);
+  }
+
+  /** Ids of the documents in a collection. */
+  async collectionFiles(id) {
+    const ids = [];
+    for (let after = ""; ; ) {
+      const search = new URLSearchParams({ limit: 100, ...(after ? { after } : {}) });
+      const found = await this.#json("GET", `/v1/vector_stores/${encodeURIComponent(id)}/files?${search}`);
+      ids.push(...found.data.map((file) => file.id));
+      if (!found.has_more || !found.data.length) return ids;
+      after = found.data.at(-1).id;
+    }
+  }
+
+  addToCollection(id, fileId) {
+    return this.#json("POST", `/v1/vector_stores/${encodeURIComponent(id)}/files`, { body: { file_id: fileId } });
+  }
+
+  removeFromCollection(id, fileId) {
+    return this.#send("DELETE", `/v1/vector_stores/${encodeURIComponent(id)}/files/${encodeURIComponent(fileId)}`);
+  }
+
+  /** Who may read a collection, by user name; the collection as it is then. */
+  shareCollection(id, users) {
+    return this.#json("PUT", `/api/collections/${encodeURIComponent(id)}/readers`, { body: { users } });
+  }
+
+  /** Which collections a conversation searches; none: all documents. */
+  chooseCollections(id, collections) {
+    return this.#send("PATCH", `/api/conversations/${encodeURIComponent(id)}`, { body: { collections } });
   }
 
   /** Ingestion as it goes on: `{status, progress, chunks, pages, error}` until ready or failed. */

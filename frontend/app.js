@@ -8,16 +8,18 @@ import { Documents } from "./documents.js";
 import { announce, byId, toast } from "./dom.js";
 import { wireDrop } from "./drop.js";
 import { HealthWatch } from "./health.js";
+import { PagePictures } from "./page_picture.js";
 import { Panel } from "./panel.js";
 import { Runs } from "./runs.js";
 import { sidebarCovers, uncover, wireShell } from "./shell.js";
 import { Sidebar } from "./sidebar.js";
+import { Scope } from "./scope.js";
 import { SignIn } from "./signin.js";
 import { createState, fromStored, newSession, parseConversationHash } from "./state.js";
 import { Thread } from "./thread.js";
 import { Tools } from "./tools.js";
 import { parseRunHash } from "./trace.js";
-import { DocumentReader, parseViewerPath, viewerPath } from "./viewer.js";
+import { DocumentReader, parseViewerPath, placeOf, viewerPath } from "./viewer.js";
 
 const state = createState();
 /** Sessions with a running answer that the reader has left, by id. */
@@ -37,6 +39,8 @@ let health;
 let signin;
 let tools;
 let artifacts;
+let pictures;
+let scope;
 
 // ---- start -------------------------------------------------------------------------------------
 
@@ -45,12 +49,13 @@ async function start() {
   api = new Api({ base: await backendAddress(), storage: sessionStorage, onSignedOut: () => signin.show("Your session has ended. Sign in again; what you typed is kept.") });
   signin = new SignIn(api, enter);
   artifacts = new Artifacts(api);
+  pictures = new PagePictures(api);
   panel = new Panel(() => {
     for (const kind of ["documents", "tools"]) byId(`${kind}-open`).setAttribute("aria-expanded", String(panel.kind === kind));
   });
   thread = new Thread(state, {
     artifacts,
-    onCite: openSource,
+    onCite: (citation) => openSource(citation),
     onRegenerate: (exchange) => asking.again(exchange),
     onAllow: (exchange, names) => asking.again(exchange, names),
     onSuggest: (text) => {
@@ -63,21 +68,25 @@ async function start() {
   composer = new Composer(state, { onSend: (text) => asking.send(text), onStop: () => state.session.stream?.abort(), onFiles: (files) => documents.add(files) });
   sidebar = new Sidebar(state, api, { onOpen: (id) => (location.hash = `#/c/${encodeURIComponent(id)}`), onDeleted: forget, onRenamed: renamed });
   documents = new Documents(state, api, panel, {
-    onOpen: (item) => openSource({ file_id: item.file_id, filename: item.filename, page: 1 }),
+    onOpen: (item) => openSource({ file_id: item.file_id, filename: item.filename, page: 1 }, { back: true }),
+    onFound: (hit) => openSource(hit, { back: true }),
+    onCollections: () => scope.draw(),
     onChanged: () => {
       composer.drawChips((upload) => documents.dismiss(upload));
       if (thread.root.classList.contains("is-empty")) thread.draw();
     },
   });
+  scope = new Scope(state, api);
   tools = new Tools(state, api, panel);
-  viewer = new DocumentReader(api, {
+  viewer = new DocumentReader(api, pictures, {
     onClose: () => (history.state?.fromChat ? history.back() : go("/")),
-    onPage: (fileId, page) => history.replaceState(history.state, "", viewerPath(fileId, page)),
+    onPage: (place) => history.replaceState({ ...history.state, place }, "", viewerPath(place.fileId, place.page)),
+    onShown: (place) => byId("viewer").hidden || title(place.filename),
   });
   byId("viewer").replaceChildren(viewer.element);
   runs = new Runs(api, { artifacts, onCite: openSource, onBack: leaveTrace, onTitle: title });
   asking = new Asking(state, api, askingHooks);
-  health = new HealthWatch(state, api, () => api.signedIn && Promise.all([sidebar.load(), documents.load(), tools.load(), loadModels()]));
+  health = new HealthWatch(state, api, () => api.signedIn && Promise.all([sidebar.load(), documents.load(), documents.collections.load(), tools.load(), loadModels()]));
   wire();
   health.check();
   if (api.signedIn) await enter();
@@ -153,7 +162,7 @@ function followInside(event) {
   const place = parseViewerPath(url.pathname, url.hash);
   if (!place) return;
   event.preventDefault();
-  openSource({ file_id: place.fileId, page: place.page });
+  openSource({ file_id: place.fileId, page: place.page, line: place.line });
 }
 
 // ---- signing in and out ------------------------------------------------------------------------
@@ -171,7 +180,7 @@ async function enter() {
   composer.draw();
   if (first || !state.session.exchanges.length) route();
   composer.focus();
-  await Promise.all([sidebar.load(), documents.load(), tools.load(), loadModels()]);
+  await Promise.all([sidebar.load(), documents.load(), documents.collections.load(), tools.load(), loadModels()]);
 }
 
 async function loadModels() {
@@ -195,10 +204,11 @@ function clear() {
   documents.reset();
   runs.reset();
   artifacts.reset();
+  pictures.reset();
   panel.close();
   background.clear();
   const fresh = createState();
-  for (const key of ["conversations", "documents", "uploads", "session", "models", "tools"]) state[key] = fresh[key];
+  for (const key of ["conversations", "documents", "collections", "uploads", "session", "models", "tools"]) state[key] = fresh[key];
   composer.text = "";
   sidebar.draw();
   history.replaceState(null, "", "/");
@@ -222,8 +232,7 @@ function route() {
   if (place) {
     panel.close();
     title("Document");
-    viewer.total = undefined;
-    viewer.show({ ...place, ...(history.state?.place ?? {}), ...place });
+    viewer.show({ ...(history.state?.place ?? {}), ...place });
     return;
   }
   const id = parseConversationHash(location.hash);
@@ -275,6 +284,7 @@ function show(session) {
   thread.draw();
   sidebar.draw();
   composer.draw();
+  scope.draw();
   if (panel.kind === "source") panel.close();
   uncover();
 }
@@ -298,11 +308,13 @@ async function openConversation(id) {
     const stored = await api.conversation(id);
     session.title = stored.title ?? session.title;
     session.exchanges = fromStored(stored.messages);
+    if (Array.isArray(stored.collections)) session.collections = stored.collections;
   } catch (error) {
     session.error = error.status === 404 ? "This conversation is not there any more. Start a new chat." : error.message;
   }
   session.loading = false;
   if (state.session !== session) return undefined;
+  scope.draw();
   title(session.title);
   return thread.draw();
 }
@@ -321,14 +333,16 @@ function renamed(id, text) {
   title(text);
 }
 
-function openSource(citation) {
+/** The passage of a citation, or of a search: then a button leads `back` to the documents. */
+function openSource(citation, { back = false } = {}) {
   if (!citation.file_id) return;
-  const reader = new DocumentReader(api, {
+  const reader = new DocumentReader(api, pictures, {
     onClose: () => panel.close(),
-    onExpand: (place) => go(viewerPath(place.fileId, place.page), { fromChat: true, place }),
+    onBack: back ? () => documents.open() : null,
+    onExpand: (place) => go(viewerPath(place.fileId, citation.page ? place.page : null, place.line), { fromChat: true, place }),
   });
   panel.open("source", reader.element);
-  reader.show({ fileId: citation.file_id, page: citation.page ?? 1, quote: citation.quote ?? null, filename: citation.filename ?? null });
+  reader.show(placeOf(citation));
 }
 
 // ---- asking ------------------------------------------------------------------------------------

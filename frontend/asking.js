@@ -1,6 +1,7 @@
 // The life of a request: from the question to an answer that is complete, stopped or failed.
 
 import { ApiError } from "./api.js";
+import { chosenCollections } from "./scope.js";
 import { addAnswer, applyChunk, endAnswer, messagesFor, newExchange } from "./state.js";
 
 const TITLE_CHARS = 60;
@@ -53,6 +54,7 @@ export class Asking {
     try {
       const { sessionId, runId, chunks } = await this.api.chat(this.#body(session, exchange, confirmed), controller.signal);
       answer.runId = runId;
+      session.choosing = false;
       this.#name(session, sessionId);
       for await (const chunk of chunks) {
         this.#name(session, chunk.choices?.[0]?.delta?.hearth?.session_id);
@@ -76,6 +78,8 @@ export class Asking {
     // Left out for `auto`, so that a model id which fixes the way keeps its meaning.
     if (agent !== "auto") body.agent = agent;
     if (confirmed.length) body.confirmed_tools = confirmed;
+    const chosen = chosenCollections(this.state, session).map((each) => each.id);
+    if (chosen.length || session.choosing) body.collections = chosen;
     return body;
   }
 

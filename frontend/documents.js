@@ -1,12 +1,15 @@
 // The user's documents: upload with progress, ingestion as it goes on, list, delete.
 
-import { ask, byId, h, icon, iconButton, toast } from "./dom.js";
+import { Collections } from "./collections.js";
+import { DocumentSearch } from "./document_search.js";
+import { ask, byId, h, icon, iconButton, segmented, toast } from "./dom.js";
 import { count, fileSize } from "./format.js";
 
 const POLL_MS = 2000;
 const PARALLEL_UPLOADS = 2;
+const KINDS = "PDF, Word, PowerPoint, Excel, OpenDocument, RTF, EPUB, HTML, Markdown, text, code, e-mail, CSV, JSON, SQLite";
 
-/** `actions`: `onOpen(document)`, `onChanged()` (list or uploads moved). */
+/** `actions`: `onOpen(document)`, `onFound(hit)`, `onChanged()` (list or uploads moved), `onCollections()`. */
 export class Documents {
   #watched = new Map();
   #queue = [];
@@ -18,6 +21,17 @@ export class Documents {
     this.panel = panel;
     this.actions = actions;
     this.list = h("ul", { class: "documents" });
+    this.collections = new Collections(state, api, { onChanged: () => actions.onCollections() });
+    this.search = new DocumentSearch(api, { onFound: (hit) => actions.onFound(hit), onQuery: () => this.#arrange() });
+    this.parts = segmented("Show", [["Files", () => this.#turn("files")], ["Collections", () => this.#turn("collections")]]);
+    this.part = "files";
+    this.dropzone = h(
+      "div",
+      { class: "dropzone" },
+      h("p", {}, "Drop files anywhere on the page, or"),
+      h("button", { type: "button", class: "secondary", onclick: () => byId("file-input").click() }, icon("upload"), "Choose files"),
+      h("small", {}, KINDS),
+    );
   }
 
   async load() {
@@ -42,10 +56,11 @@ export class Documents {
     for (const controller of this.#watched.values()) controller.abort();
     this.#watched.clear();
     this.#queue = [];
+    this.collections.reset();
+    this.search.clear();
   }
 
   open() {
-    const button = h("button", { type: "button", class: "secondary", onclick: () => byId("file-input").click() }, icon("upload"), "Choose files");
     const content = h(
       "div",
       { class: "panel-inner" },
@@ -55,10 +70,28 @@ export class Documents {
         h("h2", { tabindex: "-1", "data-autofocus": "" }, "Documents"),
         iconButton("close", "Close documents", () => this.panel.close()),
       ),
-      h("div", { class: "panel-scroll" }, h("div", { class: "dropzone" }, h("p", {}, "Drop files anywhere on the page, or"), button, h("small", {}, "PDF, Word, text, Markdown, HTML, JSON, CSV, Excel, SQLite")), this.list),
+      h("div", { class: "library-bar" }, this.search.element, this.parts.element),
+      h("div", { class: "panel-scroll library" }, this.search.results, this.dropzone, this.list, this.collections.element),
     );
     this.panel.open("documents", content);
+    this.#arrange();
     this.draw();
+    this.collections.load();
+  }
+
+  #turn(part) {
+    this.part = part;
+    this.#arrange();
+    if (part === "collections") this.collections.load();
+  }
+
+  /** What was found takes the place of the list as long as something is searched for. */
+  #arrange() {
+    const searching = Boolean(this.search.query);
+    this.parts.element.hidden = searching;
+    this.parts.choose(this.part === "files" ? 0 : 1);
+    this.dropzone.hidden = this.list.hidden = searching || this.part !== "files";
+    this.collections.element.hidden = searching || this.part !== "collections";
   }
 
   /** Uploads several files, two at a time. */
@@ -88,6 +121,8 @@ export class Documents {
     }
     if (total > items.length) rows.push(h("li", { class: "side-note" }, `The newest ${items.length} of ${total} are shown.`));
     this.list.replaceChildren(...rows);
+    this.search.element.hidden = !items.some((item) => item.chunks > 0 || item.status === "ready");
+    this.collections.draw();
   }
 
   #changed() {
@@ -180,10 +215,7 @@ export class Documents {
   #row(item) {
     const busy = unfinished(item);
     const failed = item.status === "failed";
-    const share = item.progress > 0 ? ` ${Math.round(item.progress * 100)} %` : "";
-    const meta = busy
-      ? `${item.status === "processing" ? "Reading" : "Waiting to be read"}${share}`
-      : [fileSize(item.size), item.pages ? count(item.pages, "page") : "", item.chunks ? count(item.chunks, "passage") : ""].filter(Boolean).join(" · ");
+    const meta = busy ? progressOf(item) : aboutDocument(item);
     const name = item.status === "ready"
       ? h("button", { type: "button", class: "document-name", onclick: () => this.actions.onOpen(item) }, item.filename)
       : h("span", { class: "document-name" }, item.filename);
@@ -225,6 +257,19 @@ export class Documents {
     this.#changed();
     toast("Document deleted");
   }
+}
+
+/** "Reading 45 % · 120 passages searchable so far". */
+export function progressOf(item) {
+  const share = item.progress > 0 ? ` ${Math.round(item.progress * 100)} %` : "";
+  const doing = `${item.status === "processing" ? "Reading" : "Waiting to be read"}${share}`;
+  return item.chunks > 0 ? `${doing} · ${count(item.chunks, "passage")} searchable so far` : doing;
+}
+
+/** "1.2 MB · 34 pages · 87 passages". */
+export function aboutDocument(item) {
+  const unit = item.unit ?? "page";
+  return [fileSize(item.size), item.pages ? count(item.pages, unit) : "", item.chunks ? count(item.chunks, "passage") : ""].filter(Boolean).join(" · ");
 }
 
 function unfinished(item) {

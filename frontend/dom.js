@@ -31,6 +31,15 @@ export function iconButton(name, label, onclick, props = {}) {
   return h("button", { type: "button", class: "icon-button", "aria-label": label, title: label, onclick, ...props }, icon(name));
 }
 
+/** Buttons of which one is chosen: `{element, choose(index)}`. */
+export function segmented(label, choices) {
+  const buttons = choices.map(([name, run]) => h("button", { type: "button", "aria-pressed": "false", onclick: run }, name));
+  const element = h("div", { class: "segmented", role: "group", "aria-label": label }, ...buttons);
+  const choose = (chosen) => buttons.forEach((button, index) => button.setAttribute("aria-pressed", String(index === chosen)));
+  choose(0);
+  return { element, choose, buttons };
+}
+
 /** Says something to a screen reader without showing it. */
 export function announce(text) {
   byId("announcer").textContent = text;
@@ -103,28 +112,32 @@ export function ask({ title, text = "", confirm, danger = false, value = null, l
   });
 }
 
-/** A menu under a button: `items` are `{icon, label, danger, run}`. Esc, an outside click and Tab close it. */
+/**
+ * A menu under a button: `items` are `{icon, label, hint, danger, run}`. Esc, an outside click and Tab close it.
+ * Items with `checked()` are switched on and off and leave it open.
+ */
 export function openMenu(button, items) {
   const menu = byId("menu");
   const close = () => menu.hidePopover();
+  const check = () => items.forEach((item, index) => item.checked && menu.children[index].setAttribute("aria-checked", String(item.checked())));
+  const run = (item) => {
+    if (!item.checked) close();
+    item.run();
+    check();
+  };
   menu.replaceChildren(
     ...items.map((item) =>
       h(
         "button",
-        {
-          type: "button",
-          role: "menuitem",
-          class: item.danger ? "danger" : "",
-          onclick: () => {
-            close();
-            item.run();
-          },
-        },
+        { type: "button", role: item.checked ? "menuitemcheckbox" : "menuitem", class: item.danger ? "danger" : "", onclick: () => run(item) },
         icon(item.icon),
-        item.label,
+        h("span", { class: "menu-label" }, item.label),
+        item.hint ? h("span", { class: "menu-hint" }, item.hint) : null,
+        item.checked ? icon("check", "menu-check") : null,
       ),
     ),
   );
+  check();
   menu.onkeydown = (event) => {
     const all = [...menu.children];
     const at = all.indexOf(document.activeElement);

@@ -77,48 +77,35 @@ export function firstSentence(text, limit = 240) {
   return first.length > limit ? `${first.slice(0, limit - 1).trimEnd()}…` : first;
 }
 
-const SHORTEST_MATCH = 24;
+const UNITS = { page: "Page", slide: "Slide", sheet: "Sheet", chapter: "Chapter" };
 
-/**
- * Where `quote` stands in `text`, as `[start, end]` offsets, or null. Case, white space and hyphens at line ends may
- * differ; when only the beginning or the end of the quote is on this page, that part is found.
- */
-export function findPassage(text, quote) {
-  const page = fold(text);
-  const wanted = fold(quote ?? "").letters;
-  if (!wanted) return null;
-  let from = page.letters.indexOf(wanted);
-  let length = wanted.length;
-  if (from < 0) [from, length] = longestEdge(page.letters, wanted);
-  if (from < 0) return null;
-  return [page.offsets[from], page.offsets[from + length - 1] + 1];
+/** What the numbered parts of a document are called. */
+export function unitName(unit) {
+  return UNITS[unit] ?? UNITS.page;
 }
 
-/** Letters and digits only, lower case, with the offset each came from. */
-function fold(text) {
-  const letters = [];
-  const offsets = [];
-  for (let index = 0; index < text.length; index += 1) {
-    const character = text[index];
-    if (!/[\s\u00ad\u200b-]/.test(character)) {
-      letters.push(character.toLowerCase()[0]);
-      offsets.push(index);
-    }
-  }
-  return { letters: letters.join(""), offsets };
+/** A place as people name it: "Page 3 of 12", "Slide 4 of 12", "Sheet Q3", "Chapter 2, The harbour". */
+export function unitPlace(unit, number, total = null, label = "") {
+  const name = unitName(unit);
+  if (name === "Sheet" && label) return `${name} ${label}`;
+  const place = number ? `${name} ${number}${total ? ` of ${total}` : ""}` : name;
+  return label ? `${place}, ${label}` : place;
 }
 
-function longestEdge(page, wanted) {
-  const shortest = Math.min(SHORTEST_MATCH, wanted.length);
-  const head = page.indexOf(wanted.slice(0, shortest));
-  if (head >= 0) {
-    let length = shortest;
-    while (length < wanted.length && page[head + length] === wanted[length]) length += 1;
-    return [head, length];
-  }
-  const tail = page.indexOf(wanted.slice(-shortest));
-  if (tail < 0) return [-1, 0];
-  let back = 0;
-  while (tail - back > 0 && page[tail - back - 1] === wanted[wanted.length - shortest - back - 1]) back += 1;
-  return [tail - back, shortest + back];
+/** A passage in one line: without the marks of headings and tables. */
+export function plainQuote(quote) {
+  const lines = String(quote ?? "")
+    .split("\n")
+    .filter((line) => !/^[\s:|-]*$/.test(line))
+    .map((line) => line.trim().replace(/^#{1,6} +|^\||\|$/g, "").trim().replace(/ *\| */g, " · "));
+  return lines.join(" ").replace(/\*\*|__|`/g, "").replace(/\s+/g, " ").trim();
+}
+
+/** Lines of what was taken out of these are not lines that anybody knows. */
+const WITHOUT_LINES = /\.(docx?|od[tps]|rtf|html?|xhtml|eml|epub|xlsx|pptx|sqlite3?|db)$/i;
+
+/** Where a cited passage stands, in a few words; "" where the document has neither pages nor lines. */
+export function citedPlace({ page = null, unit = "page", label = "", line = null, filename = "" }) {
+  if (page) return unitPlace(unit, page, null, label);
+  return line && !WITHOUT_LINES.test(filename ?? "") ? `Line ${line}` : label ?? "";
 }

@@ -11,15 +11,16 @@ export function createState() {
     agent: "auto",
     conversations: { items: [], total: 0, page: 1, query: "", loaded: false, error: null },
     documents: { items: [], total: 0, loaded: false, error: null },
+    collections: { items: [], loaded: false, error: null },
     uploads: [],
     tools: { items: [], loaded: false, error: null },
     session: newSession(),
   };
 }
 
-/** A conversation on the page. `stream` is the running request, kept when the reader looks elsewhere meanwhile. */
+/** A conversation on the page. `collections` are what it searches, `choosing` while the server may not know. `stream` is the running request, kept when the reader looks elsewhere meanwhile. */
 export function newSession(id = null, title = "") {
-  return { id, title, exchanges: [], stream: null, loading: false, error: null };
+  return { id, title, exchanges: [], collections: [], choosing: false, stream: null, loading: false, error: null };
 }
 
 /** A question with its answers: the first, and one more each time it was asked again. `shown` is an index. */
@@ -36,6 +37,7 @@ export function newAnswer() {
     route: null,
     steps: [],
     citations: [],
+    support: null,
     model: null,
     runId: null,
     finishReason: null,
@@ -93,6 +95,7 @@ function applySummary(answer, summary) {
   if (summary.route) answer.route = { ...answer.route, ...summary.route };
   for (const step of summary.steps ?? []) mergeStep(answer, step, {});
   answer.citations = distinctCitations(summary.citations ?? []);
+  answer.support = summary.support ?? null;
   answer.stoppedBecause = summary.stopped_because ?? null;
 }
 
@@ -137,6 +140,7 @@ function storedAnswer(message) {
     route: message.route ?? null,
     steps: (message.steps ?? []).map((step) => ({ ...step })),
     citations: distinctCitations(message.citations ?? []),
+    support: message.support ?? null,
     model: message.model ?? null,
     runId: message.run_id ?? null,
     finishReason: message.finish_reason ?? null,

@@ -129,7 +129,7 @@ export class Thread {
       "button",
       { type: "button", class: "idea", onclick: () => this.actions.onUpload() },
       icon("upload"),
-      h("span", {}, h("b", {}, name ? "Add more documents" : "Ask your own documents"), h("span", {}, "PDF, Word, text, Excel, CSV, SQLite and more; they stay on this server")),
+      h("span", {}, h("b", {}, name ? "Add more documents" : "Ask your own documents"), h("span", {}, "PDF, Word, PowerPoint, Excel, e-books, e-mail, code and more; they stay on this server")),
     );
     return h(
       "div",

@@ -33,20 +33,20 @@ LIBRARY_HOMES = {
     "fastapi": {"api"},
     "starlette": {"api"},
     "langgraph": {"core/agent_graph.py"},
-    "faiss": {"vector_store/faiss.py"},
-    "chromadb": {"vector_store/chroma.py"},
+    "faiss": {"vector_store/dense.py", "vector_store/hnsw.py"},
+    "chromadb": {"vector_store/chroma.py", "vector_store/chroma_shelf.py"},
     "ollama": {"llm/ollama.py"},
     "onnxruntime": {"embeddings/minilm.py"},
     "tokenizers": {"embeddings/minilm.py"},
-    "sentence_transformers": {"embeddings/sentence_transformers.py"},
+    "sentence_transformers": {"embeddings/sentence_transformers.py", "embeddings/rerank_cross_encoder.py"},
     "pypdf": {"loaders/pdf.py"},
     "docx": {"loaders/docx.py"},
-    "langchain_text_splitters": {"loaders/parse_job.py"},
+    "langchain_text_splitters": {"utils/chunking_cuts.py"},
     "sympy": {"workers/jobs"},
     "mpmath": {"workers/jobs"},
     "jose": {"utils/auth.py"},
     "bcrypt": {"utils/auth.py"},
-    "snowballstemmer": {"vector_store/lexical.py"},
+    "snowballstemmer": {"vector_store/words.py"},
     "uvicorn": {"cli/serve.py"},
     "python_multipart": {"api/uploads.py"},
     "jsonschema": {"core/json_schema.py"},
@@ -62,7 +62,16 @@ HEAVY = {
     "langchain_core", "langchain_text_splitters", "numpy", "torch", "ollama", "jose", "bcrypt", "httpx", "aiohttp",
     "jsonschema", "tavily", "ddgs", "duckdb", "openpyxl", "sqlalchemy", "psycopg", "mcp", "lxml", "pygal",
 }  # fmt: skip
-LATE_ROOMS = {"workers/jobs", "vector_store/lexical.py", "vector_store/fusion.py"}
+LATE_ROOMS = {
+    "workers/jobs",
+    *(
+        f"vector_store/{name}.py"
+        for name in (
+            "chroma_shelf", "dense", "disk_index", "former_files", "fusion", "hnsw", "index_folder", "index_state",
+            "postings", "ranking", "segment_files", "segment_writer", "upkeep",
+        )
+    ),
+}  # fmt: skip
 """Imported by nobody at start: what they import at their top costs nothing until they are used."""
 
 

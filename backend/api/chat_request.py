@@ -46,6 +46,8 @@ def question_of(body: ChatCompletionRequest) -> Question:
         ),
         reasoning_effort=body.reasoning_effort,
         session_id=body.session_id,
+        collections=tuple(dict.fromkeys(body.collections or ())),
+        chooses_collections=body.collections is not None,
         store=body.store is not False,
         budget=_budget(body),
         enabled_tools=None if body.enabled_tools is None else frozenset(body.enabled_tools),

@@ -56,6 +56,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "POST /v1/uploads/{upload_id}/complete": {"parts": {"part_ids": ["part_0123456789abcdef0123456789abcdef"]}},
     "POST /v1/vector_stores": {"empty": {"name": "Manuals", "metadata": {"team": "support"}}},
     "POST /v1/vector_stores/{vector_store_id}": {"rename": {"name": "Handbooks"}},
+    "POST /api/search": {"search": {"query": "How long is the warranty?", "top_k": 5, "types": ["pdf"]}},
     "POST /v1/vector_stores/{vector_store_id}/search": {
         "search": {"query": "How long is the warranty?", "max_num_results": 5}
     },
@@ -87,7 +88,9 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "POST /v1/messages/count_tokens": {"count": {"model": "hearth", "messages": _HELLO}},
     "POST /api/auth/login": {"admin": {"username": "admin", "password": "correct horse battery"}},
     "POST /api/auth/keys": {"named": {"name": "laptop"}},
-    "PATCH /api/conversations/{session_id}": {"title": {"title": "About cats"}},
+    "POST /api/files/documents/{file_id}/pages/{number}/marks": {"sentence": {"quote": "Either side may give notice."}},
+    "PATCH /api/conversations/{session_id}": {"title": {"title": "About cats"}, "all": {"collections": []}},
+    "PUT /api/collections/{collection_id}/readers": {"private": {"users": []}},
     "POST /api/route": {"question": {"messages": [{"role": "user", "content": "What is 17 * 23?"}]}},
     "PUT /api/tools/settings": {"one": {"disabled_tools": ["web_search"]}},
     "POST /api/tools/{name}/run": {"math": {"arguments": {"expression": "17 * 23"}}},

@@ -35,7 +35,13 @@ _KEY = {
     "last_used_at": MOMENT_OR_NULL,
     "expires_at": MOMENT_OR_NULL,
 }
-_CONVERSATION = {"session_id": STRING, "title": STRING, "created_at": MOMENT, "updated_at": MOMENT}
+_CONVERSATION = {
+    "session_id": STRING,
+    "title": STRING,
+    "created_at": MOMENT,
+    "updated_at": MOMENT,
+    "collections": array(STRING),
+}
 _FILE = obj({"id": STRING, "name": STRING, "content_type": STRING, "size": COUNT, "url": STRING})
 
 SCHEMAS: dict[str, Schema] = {
@@ -62,16 +68,75 @@ SCHEMAS: dict[str, Schema] = {
             "progress": {"type": "number", "minimum": 0, "maximum": 1},
             "chunks": COUNT,
             "pages": COUNT_OR_NULL,
+            "unit": described(words("page", "slide", "sheet", "chapter"), "What `pages` counts."),
             "error": TEXT_OR_NULL,
             "note": TEXT_OR_NULL,
             "created_at": MOMENT,
         }
     ),
+    "Found": obj(
+        {
+            "query": described(STRING, "What was searched for."),
+            "hits": array(
+                obj(
+                    {
+                        "file_id": STRING,
+                        "filename": STRING,
+                        "page": COUNT_OR_NULL,
+                        "unit": described(words("page", "slide", "sheet", "chapter"), "What `page` counts."),
+                        "label": described(STRING, "Name of the sheet or chapter."),
+                        "heading": described(array(STRING), "The headings above, outermost first."),
+                        "line": COUNT_OR_NULL,
+                        "start": described(COUNT_OR_NULL, "Place in the text of the page, in characters."),
+                        "end": COUNT_OR_NULL,
+                        "score": {"type": "number", "minimum": 0, "maximum": 1},
+                        "parts": described(
+                            {"type": "object", "additionalProperties": NUMBER}, "What the score was made of."
+                        ),
+                        "text": STRING,
+                        "url": described(STRING, "Where the passage is shown in its place."),
+                    }
+                )
+            ),
+        }
+    ),
     "Uploaded": one_of(ref("Document"), obj({"files": array(ref("Document"))})),
     "Documents": paged("documents", "Document"),
     "PageText": obj(
-        {"file_id": STRING, "filename": STRING, "page": COUNT_OR_NULL, "pages": COUNT_OR_NULL, "text": STRING}
+        {
+            "file_id": STRING,
+            "filename": STRING,
+            "content_type": STRING,
+            "page": COUNT_OR_NULL,
+            "pages": COUNT_OR_NULL,
+            "unit": described(words("page", "slide", "sheet", "chapter"), "What `pages` counts."),
+            "label": described(STRING, "Name of the sheet or chapter; empty where it has none."),
+            "form": described(words("markdown", "plain", "code"), "How the text shows its structure."),
+            "scanned": described(BOOLEAN, "A picture without text of its own."),
+            "text": STRING,
+        }
     ),
+    "PageMarks": obj(
+        {
+            "found": BOOLEAN,
+            "rects": described(
+                array(array({"type": "number", "minimum": 0, "maximum": 1}, minItems=4, maxItems=4)),
+                "x0, y0, x1, y1 of each line, as shares of the page's width and height, from the top left.",
+            ),
+        }
+    ),
+    "SharedCollection": obj(
+        {
+            "id": STRING,
+            "name": STRING,
+            "files": COUNT,
+            "mine": BOOLEAN,
+            "owner": STRING,
+            "readers": array(STRING),
+            "created_at": MOMENT,
+        }
+    ),
+    "Collections": obj({"collections": array(ref("SharedCollection"))}),
     "SessionInfo": obj({**_CONVERSATION, "messages": described(COUNT, "How many.")}),
     "Sessions": paged("conversations", "SessionInfo"),
     "Session": obj(

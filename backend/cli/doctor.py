@@ -76,6 +76,7 @@ async def examine(settings: Settings, services: Services) -> AsyncIterator[Findi
     yield sandbox_finding(settings, await services.sandbox.check())
     yield await _model(settings, services)
     yield await _embedder(services)
+    yield await _indexes(services)
     yield _disk(settings)
     yield _folder(settings)
     yield _secret(settings)
@@ -139,6 +140,18 @@ async def _embedder(services: Services) -> Finding:
         return Finding("fail", "embedder", f"{services.embedder.name}: {why}", "set EMBEDDING_MODEL to one that works")
     seconds = time.perf_counter() - began
     return Finding("ok", "embedder", f"{services.embedder.name}, {len(vector)} dimensions ({seconds:.1f} s)")
+
+
+async def _indexes(services: Services) -> Finding:
+    """Whether every index was made with the present embedder and splitting."""
+    owners = await services.stores.documents.owners(SERVER)
+    if services.settings.vector_db_type == "chroma":
+        return Finding("note", "indexes", "Chroma's belong to the server's process and were not looked at")
+    due = [owner for owner in owners if await services.ingest.reindex.due(owner)]
+    if due:
+        text = f"{len(due)} of {len(owners)} are to be made again; until then the old ones serve"
+        return Finding("note", "indexes", text, "`serve` does it in the background; /health/ready shows how far it is")
+    return Finding("ok", "indexes", f"{len(owners)} are as the settings want them")
 
 
 def _disk(settings: Settings) -> Finding:

@@ -34,6 +34,15 @@ def parser() -> argparse.ArgumentParser:
     revoke = keys.add_parser("revoke", help="refuse a key from now on")
     revoke.add_argument("id", help="the key's id or prefix, from `keys list`")
 
+    ingest = commands.add_parser("ingest", help="make files and folders of this machine a user's documents")
+    ingest.add_argument("paths", nargs="+", metavar="PATH", help="a file, or a folder with all below it")
+    ingest.add_argument("--user", required=True, help="whose documents they become")
+    ingest.add_argument("--collection", metavar="NAME", help="put them into this collection, which is made if need be")
+    ingest.add_argument("--watch", action="store_true", help="go on with files that come or change, until Ctrl+C")
+    ingest.add_argument(
+        "--delete-removed", action="store_true", help="delete the documents of files that are no longer there"
+    )
+
     commands.add_parser("doctor", help="look at sandbox, model, embedder, disk and keys, and say how to mend each")
     return root
 
@@ -50,6 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from backend.cli import doctor
 
             return asyncio.run(doctor.run())
+        if arguments.command == "ingest":
+            from backend.cli import ingest
+
+            return asyncio.run(ingest.run(arguments))
         from backend.cli import accounts
 
         return asyncio.run(accounts.run(arguments))

@@ -59,6 +59,15 @@ class Settings(BaseSettings):
     vector_db_path: Path | None = None
     chunk_size: Annotated[int, Field(ge=100, le=8000)] = 1000
     chunk_overlap: Annotated[int, Field(ge=0, le=4000)] = 200
+    rerank_model: Annotated[str, Field(max_length=200)] = ""
+    """What orders the found passages again: `ollama:NAME`, `cross-encoder:NAME_OR_PATH`, or nothing."""
+    ocr: Literal["auto", "off"] = "auto"
+    """Whether scanned pages are read by `tesseract`, where it is installed."""
+    ocr_languages: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(\+[A-Za-z0-9_]+)*$", max_length=100)] = "eng"
+    """As `tesseract` names them, joined with `+`."""
+    max_documents_per_user: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    max_storage_mb_per_user: Annotated[float, Field(gt=0, le=10_485_760)] = 10_240.0
+    max_chunks_per_user: Annotated[int, Field(ge=100, le=10_000_000)] = 500_000
 
     users_path: Path | None = None
     sessions_path: Path | None = None
@@ -200,7 +209,7 @@ class Settings(BaseSettings):
     def _upper(cls, value: Any) -> Any:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("llm_provider", "vector_db_type", "sandbox", "sql_engine", mode="before")
+    @field_validator("llm_provider", "vector_db_type", "sandbox", "sql_engine", "ocr", mode="before")
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value

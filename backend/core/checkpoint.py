@@ -63,7 +63,7 @@ def sources_to_json(sources: Sequence[Source]) -> list[dict[str, Any]]:
 
 
 def sources_from_json(value: Any) -> tuple[Source, ...]:
-    return tuple(Source(**item) for item in value)
+    return tuple(Source(**{**item, "heading": tuple(item.get("heading", ()))}) for item in value)
 
 
 def _message_to_json(message: Message) -> dict[str, Any]:

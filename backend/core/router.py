@@ -12,6 +12,8 @@ from backend.core.routing_model import ask_model, may_be_asked
 from backend.core.routing_pieces import PLAN, REACT, choose_agent
 from backend.core.routing_signals import Judgement, Task, judge
 from backend.core.routing_text import clip
+from backend.core.whole_document_cues import AGENT as DOCUMENTS
+from backend.core.whole_document_cues import READER, whole_document_task
 from backend.llm.port import Model
 from backend.models.errors import HearthError
 from backend.models.messages import Message, Route
@@ -31,6 +33,8 @@ CAUTION = 0.065
 """How far beyond even the signals must be for tools: a needless tool costs more than a missed one."""
 TORN = 0.12
 """How near to even the signals must be for the model to be asked."""
+WHOLE_REASON = "The query is about the whole of a document."
+WHOLE_CONFIDENCE = 0.93
 OPPOSED = 0.2
 """How far each of two signals must be from even, to different sides, to count as contradicting each other."""
 
@@ -54,6 +58,8 @@ class Router:
     def __init__(self, embedder: Embedder, agents: Mapping[str, str], *, asks_model: bool = False) -> None:
         """`agents` maps an agent's name to its `when_to_use`."""
         self._agents = dict(agents)
+        # That whole documents are meant is told by words alone.
+        self._asked_about = tuple(name for name in agents if name != DOCUMENTS)
         self.asks_model = asks_model
         self.examples = Examples(embedder)
 
@@ -70,12 +76,14 @@ class Router:
         asked = [message.content for message in messages if message.role == "user"]
         query = asked[-1] if asked else ""
         earlier = asked[:-1][-EARLIER_TURNS:]
+        if DOCUMENTS in self._agents and _is_about_whole_documents(query, context, specs):
+            return Route("agentic", DOCUMENTS, WHOLE_REASON, WHOLE_CONFIDENCE, time.perf_counter() - clock)
         weighed = await self._weigh(query, earlier, messages, context, specs)
         verdict, agent = weighed.judgement, CHAT
         reason, confidence = verdict.reason, verdict.confidence
         said = None
         if weighed.torn and self.asks_model and model is not None and may_be_asked(model):
-            said = await ask_model(model, query, earlier, context, specs, tuple(self._agents))
+            said = await ask_model(model, query, earlier, context, specs, self._asked_about)
         if said is not None:
             agent, confidence = said.agent, 0.75
             reason = "the signals disagreed and the model chose"
@@ -90,6 +98,8 @@ class Router:
         self, query: str, context: RunContext, specs: Sequence[ToolSpec] | None = None
     ) -> Task:
         """`chat` or `agentic` for a query alone; without `specs` every kind of tool is taken to exist."""
+        if DOCUMENTS in self._agents and _is_about_whole_documents(query, context, specs):
+            return "agentic"
         return (await self._weigh(query, (), (), context, specs)).judgement.task
 
     async def aclose(self) -> None:
@@ -128,3 +138,10 @@ class Router:
         if wanted in self._agents or not self._agents:
             return wanted
         return REACT if REACT in self._agents else next(iter(self._agents))
+
+
+def _is_about_whole_documents(query: str, context: RunContext, specs: Sequence[ToolSpec] | None) -> bool:
+    """Whether documents have to be read from beginning to end, and can be."""
+    if specs is not None and all(spec.name != READER for spec in specs):
+        return False
+    return whole_document_task(query, context.documents) is not None

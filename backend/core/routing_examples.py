@@ -52,7 +52,7 @@ class Example:
 
 
 def load_examples(path: Path = FILE) -> list[Example]:
-    """The examples of a file with one JSON object a line: text, lang, agent (chat, react, plan_execute), tool."""
+    """The examples of a file with one JSON object a line: text, lang, agent (chat or an agent's name), tool."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return [Example(**orjson.loads(line)) for line in lines if line.strip()]
 

@@ -19,6 +19,7 @@ from backend.models.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from backend.utils.chunking_fit import estimated_tokens
 
 if TYPE_CHECKING:
     import aiohttp
@@ -31,7 +32,11 @@ BATCH = 32
 CONNECT_SECONDS = 5.0
 SHORTEST_CUT = 64
 """Characters below which a text that Ollama calls too long is not cut further."""
-CHARS_PER_TOKEN = 4.0
+SAFE_WINDOW = 512
+"""Tokens that an embedding model reads if Ollama does not tell how many."""
+WIDEST_WINDOW = 2_048
+"""Ollama's batch limits a text too, whatever the model was trained for."""
+SHOW_SECONDS = 10.0
 MOST_CHARS_PER_TOKEN = 6
 """No ordinary text has more on average: beyond them it is certain that a text has too many tokens."""
 NAMED_CHARS = 40
@@ -60,11 +65,19 @@ class OllamaEmbedder:
         self._keep_alive: str | float = float(keep_alive) if _NUMBER.fullmatch(keep_alive) else keep_alive
         self._session: aiohttp.ClientSession | None = None
         self._dimensions: int | None = None
+        self._window: int | None = None
+
+    @property
+    def window(self) -> int:
+        """512 until `dimensions` has been asked for, which asks Ollama for this too."""
+        return self._window or SAFE_WINDOW
 
     async def dimensions(self) -> int:
         """Asks Ollama the first time. Raises UpstreamError and its kinds."""
         if self._dimensions is None:
             await self._embed(["dimensions"])
+        if self._window is None:
+            self._window = await self._trained_window()
         assert self._dimensions is not None
         return self._dimensions
 
@@ -106,7 +119,7 @@ class OllamaEmbedder:
 
     def count_tokens(self, texts: Sequence[str]) -> int:
         """An estimate: the tokenizer is Ollama's."""
-        return sum(max(1, round(len(text) / CHARS_PER_TOKEN)) for text in texts)
+        return sum(estimated_tokens(text) for text in texts)
 
     async def aclose(self) -> None:
         session, self._session = self._session, None
@@ -178,6 +191,23 @@ class OllamaEmbedder:
         raise UpstreamUnreachable(
             f"Ollama, which holds the embedding model {self._model}, cannot be reached; start it or check OLLAMA_HOST."
         )
+
+    async def _trained_window(self) -> int:
+        """What the host that embeds says of the model; the safe value if it says nothing of use."""
+        import aiohttp
+
+        try:
+            async with self._client().post(
+                f"{self._hosts[0]}/api/show",
+                json={"model": self._model},
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=SHOW_SECONDS),
+            ) as response:
+                known = orjson.loads(await response.read())["model_info"]
+            tokens = known[f"{known['general.architecture']}.context_length"]
+        except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError, KeyError, TypeError):
+            return SAFE_WINDOW
+        return min(tokens, WIDEST_WINDOW) if isinstance(tokens, int) and tokens > 0 else SAFE_WINDOW
 
     def _client(self) -> aiohttp.ClientSession:
         """Made on first use, because a session belongs to the running loop."""

@@ -73,4 +73,19 @@ class Embedder(Protocol):
         """Tokens the texts cost, for usage; an estimate where the tokenizer is elsewhere."""
         ...
 
+    @property
+    def window(self) -> int:
+        """Tokens of a text that embed_documents reads; what a text has beyond them does not count. E.g. 256."""
+        ...
+
     async def aclose(self) -> None: ...
+
+
+class Embedders(Protocol):
+    """The embedder that is in use, and those that made indexes which still serve."""
+
+    current: Embedder
+
+    async def named(self, name: str) -> Embedder | None:
+        """The embedder with this name; None when it cannot be had here any more."""
+        ...

@@ -22,6 +22,8 @@ MARKS = 2
 """Tokens that a model adds around a text."""
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 CHARS_PER_TOKEN = 4.0
+LONGEST_WINDOW = 8_192
+"""Of a model that names none."""
 
 
 def create(settings: Settings, model: str) -> SentenceTransformersEmbedder:
@@ -44,6 +46,11 @@ class SentenceTransformersEmbedder:
         self._model_name = model
         self._model: Any = None
         self._lock = threading.Lock()
+
+    @property
+    def window(self) -> int:
+        """Loads the model, so it is to be asked in a thread. Raises UpstreamError when it is not on this machine."""
+        return int(self._loaded().max_seq_length or LONGEST_WINDOW)
 
     async def dimensions(self) -> int:
         """Loads the model. Raises UpstreamError when it is not on this machine."""

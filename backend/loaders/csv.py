@@ -7,8 +7,8 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+from backend.loaders.decoding import decode, looks_like_text
 from backend.loaders.port import LoadRefused
-from backend.loaders.text import decode, looks_like_text
 from backend.models.documents import PageText
 
 MAX_COLUMNS = 500
@@ -31,6 +31,7 @@ class CsvLoader:
         return None
 
     def load(self, path: Path) -> Iterator[PageText]:
+        """One text: a table has no pages."""
         yield PageText(None, "\n".join(_lines(*_text(path))))
 
 
@@ -40,9 +41,12 @@ def _text(path: Path) -> tuple[str, bool]:
         raw = file.read(HEAD_BYTES + 1)
     if len(raw) <= HEAD_BYTES:
         return decode(raw), False
+    if b"\n" not in raw and b"\r" not in raw:
+        raise LoadRefused("The file has no line ends within 4 MiB: it is no table of rows.")
     # The cut may fall into a character, and in UTF-16 between the bytes of one: the broken line goes.
-    head = raw[: raw.rfind(b"\n") + 1] or raw
-    return decode(head[: len(head) - len(head) % 2] if b"\x00" in head else head).rpartition("\n")[0], True
+    head = raw[: max(raw.rfind(b"\n"), raw.rfind(b"\r")) + 1]
+    text = decode(head[: len(head) - len(head) % 4] if b"\x00" in head else head)
+    return text[: max(text.rfind("\n"), text.rfind("\r")) + 1], True
 
 
 def _lines(text: str, is_cut: bool) -> Iterator[str]:
@@ -51,8 +55,10 @@ def _lines(text: str, is_cut: bool) -> Iterator[str]:
     except csv.Error:
         dialect = csv.excel
     try:
-        rows = csv.reader(io.StringIO(text), dialect)
-        header = next(rows, [])
+        rows = csv.reader(io.StringIO(text, newline=None), dialect)
+        header = next((row for row in rows if any(cell.strip() for cell in row)), [])
+        if not header:
+            return
         if len(header) > MAX_COLUMNS:
             raise LoadRefused(f"The table has more than {MAX_COLUMNS} columns.")
         yield "Columns: " + ", ".join(header)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from backend.loaders.decoding import decode, looks_like_text
 from backend.loaders.port import LoadRefused
-from backend.loaders.text import decode, looks_like_text
 from backend.models.documents import PageText
 
 MAX_DEPTH = 64
@@ -17,6 +17,8 @@ MAX_CHARS = 2 * 1_048_576
 KEPT_CHARS = 65_536
 HEAD_BYTES = 4 * 1_048_576
 MAX_WHOLE_BYTES = 64 * 1_048_576
+MAX_VALUES = 2_000_000
+"""Of a file that has to be read whole: each takes some 100 bytes of memory."""
 CUT = "(The text is cut here; SQL reaches every record of a file of records.)"
 
 
@@ -78,7 +80,10 @@ def _read(path: Path) -> tuple[Any, bool]:
             return records, True
     if size > MAX_WHOLE_BYTES:
         raise LoadRefused("A JSON file above 64 MiB must hold one record on each line: convert it to JSON lines.")
-    return _parse(decode(path.read_bytes())), False
+    raw = path.read_bytes()
+    if raw.count(b",") + raw.count(b"{") + raw.count(b"[") > MAX_VALUES:
+        raise LoadRefused("The JSON holds too many values to be read at once: convert it to JSON lines, or split it.")
+    return _parse(decode(raw)), False
 
 
 def _records(lines: list[str]) -> list[Any] | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from backend.models.tools import Citation, FileLink, ToolResult
+from backend.models.tools import Citation, FileLink, Support, ToolResult
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
@@ -166,6 +166,7 @@ class Sources:
     """The citations of the finished answer, once, just before Finished. Indices count characters of the answer."""
 
     citations: tuple[Citation, ...]
+    support: Support = field(default_factory=Support)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,8 @@ class RunContext:
     calls are the tool messages at the end of the conversation. Its key `agent` names the agent that wrote it; an
     agent that never stops so can ignore it."""
 
+    earlier: tuple[str, ...] = ()
+    """What the user said in the turns before, newest first and as far as a follow-up may need it."""
     search: SearchLimits = ANYTHING
     """How a search of `collections` is narrowed."""
 

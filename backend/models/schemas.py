@@ -101,9 +101,13 @@ LogitBias = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additio
 """Refused unless empty, so its values are not looked at."""
 
 
-class ChatCompletionRequest(Wire):
-    """Body of POST /v1/chat/completions. `agent`, `session_id` and `budget` are Hearth's own.
+CollectionIds = Annotated[list[Annotated[str, Field(max_length=128)]], Field(max_length=50)]
 
+
+class ChatCompletionRequest(Wire):
+    """Body of POST /v1/chat/completions. `agent`, `session_id`, `collections` and `budget` are Hearth's own.
+
+    `collections`: search these instead of all documents, in this conversation from now on; empty means all again.
     `store` true keeps the completion for GET /v1/chat/completions; false keeps nothing, not even the conversation.
     """
 
@@ -136,8 +140,9 @@ class ChatCompletionRequest(Wire):
     web_search_options: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
     store: bool | None = None
-    agent: Literal["auto", "chat", "react", "plan_execute"] | str | None = None
+    agent: Literal["auto", "chat", "react", "plan_execute", "documents"] | str | None = None
     session_id: Annotated[str, Field(max_length=128)] | None = None
+    collections: CollectionIds | None = None
     max_iterations: Annotated[int, Field(ge=1)] | None = None
     budget: BudgetIn | None = None
     enabled_tools: Annotated[list[str], Field(max_length=200)] | None = None
@@ -188,8 +193,11 @@ class KeyRequest(Wire):
     name: Annotated[str, Field(max_length=100)] = ""
 
 
-class TitleRequest(Wire):
-    title: Annotated[str, Field(min_length=1, max_length=200)]
+class ConversationChange(Wire):
+    """Body of PATCH /api/conversations/{session_id}; what is left out stays."""
+
+    title: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    collections: CollectionIds | None = None
 
 
 class ToolSettingsRequest(Wire):

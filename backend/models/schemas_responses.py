@@ -79,7 +79,7 @@ class ResponseRequest(Wire):
     prompt_cache_retention: str | None = None
     service_tier: str | None = None
     prompt: dict[str, Any] | None = None
-    agent: Literal["auto", "chat", "react", "plan_execute"] | str | None = None
+    agent: Literal["auto", "chat", "react", "plan_execute", "documents"] | str | None = None
     budget: BudgetIn | None = None
     enabled_tools: Annotated[list[str], Field(max_length=200)] | None = None
     disabled_tools: Annotated[list[str], Field(max_length=200)] | None = None

@@ -95,7 +95,8 @@ class RankingIn(Wire):
 
 
 class VectorStoreSearch(Wire):
-    """Body of POST /v1/vector_stores/{id}/search. `rewrite_query` is accepted; queries are searched as they are."""
+    """Body of POST /v1/vector_stores/{id}/search. `rewrite_query` leaves courtesies out and reads several queries as
+    the turns of one conversation; without it they are searched as they are."""
 
     query: Annotated[
         Annotated[Query, Tag("str")] | Annotated[list[Query], Field(min_length=1, max_length=32), Tag("list")],
@@ -105,6 +106,12 @@ class VectorStoreSearch(Wire):
     rewrite_query: bool | None = None
     filters: dict[str, Any] | None = None
     ranking_options: RankingIn | None = None
+
+
+class ReadersRequest(Wire):
+    """Body of PUT /api/collections/{id}/readers: user names."""
+
+    users: Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=64)]], Field(max_length=200)]
 
 
 class UploadCreate(Wire):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from backend.models.documents import Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +26,50 @@ class Source:
     """Counted from 1; None where the format has no pages."""
     score: float | None = None
     """In [0, 1], higher is better."""
+    unit: Unit = "page"
+    """What `page` counts."""
+    label: str = ""
+    """Name of the sheet or chapter."""
+    heading: tuple[str, ...] = ()
+    """The headings above the passage, outermost first."""
+    line: int | None = None
+    """Line of the page's text on which it begins, counted from 1."""
+    start: int | None = None
+    end: int | None = None
+    """Its place in the page's text, in characters, end exclusive."""
+    parts: Mapping[str, float] = field(default_factory=dict)
+    """What the score was made of, e.g. `dense`, `lexical`, `rerank`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Citation:
     """A `[n]` marker of the answer, resolved to a source the run really saw.
 
-    `start` and `end` are character offsets of the marker in the answer (end exclusive).
+    `start` and `end` are character offsets of the marker in the answer (end exclusive). Where the answer quotes the
+    source, `quoted` is set, and the source's quote, start, end and line are those of the quoted words alone.
     """
 
     index: int
     source: Source
     start: int
     end: int
+    quoted: bool = False
+    note: str = ""
+    """One sentence where the server put the citation right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """How far an answer rests on the passages that its run has seen. `reason` is one sentence.
+
+    `none`: the run used no documents. `unsupported`: documents were searched, and no citation of the answer holds.
+    `partial`: some of it does not rest on them. `citations` that hold, and `dropped` ones that did not.
+    """
+
+    status: Literal["supported", "partial", "unsupported", "none"] = "none"
+    citations: int = 0
+    dropped: int = 0
+    reason: str = "The run used no documents."
 
 
 @dataclass(frozen=True, slots=True)

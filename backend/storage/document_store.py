@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from backend.models.documents import Document, PageText, Terms
+from backend.models.errors import TooLarge
 from backend.models.run import Owner
 
 MAX_LISTED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What one owner may keep: files, and bytes of all that are not failed."""
+
+    documents: float = math.inf
+    bytes: float = math.inf
+
+    def check(self, documents: int, size: int) -> None:
+        """Raises TooLarge for more than that."""
+        if documents > self.documents:
+            raise TooLarge(
+                f"You have {self.documents:,} documents, which is the most: delete some first.", code=QUOTA_EXCEEDED
+            )
+        if size > self.bytes:
+            raise TooLarge(
+                f"Your documents would take more than {self.bytes / 1_048_576:,.6g} MB together: delete some first.",
+                code=QUOTA_EXCEEDED,
+            )
+
+
+NO_QUOTA = Quota()
+QUOTA_EXCEEDED = "quota_exceeded"
 
 
 class DocumentStore(Protocol):
@@ -22,15 +49,19 @@ class DocumentStore(Protocol):
         parts: AsyncIterator[bytes],
         max_bytes: int,
         terms: Callable[[], Terms] = Terms,
+        quota: Quota = NO_QUOTA,
+        begin: Callable[[Document], Document] = lambda document: document,
     ) -> Document:
         """Stream an upload to disk (never whole in memory), durably, and register it as `uploaded`.
 
         `terms` is asked when all bytes are there, as what the file is for may be told after it; what it raises is
-        raised, and nothing is kept. `content_type` is left `application/octet-stream` until `update`.
+        raised, and nothing is kept. `begin` may give a new document another state than `uploaded`; what it raises is
+        raised as well. `content_type` is left `application/octet-stream` until `update`.
         The same bytes again give back the document that is there already, unless its ingestion failed: then it
         starts over. It keeps its name and purpose, and of two times of expiry the later one. The same bytes for
         another purpose are another document, except that all purposes for which a file is read count as one.
-        Raises TooLarge above `max_bytes`, InvalidRequest when empty, StorageFull; nothing is left behind then.
+        Raises TooLarge above `max_bytes` or the quota, InvalidRequest when empty, StorageFull; nothing is left behind
+        then. Bytes that are there already count once.
         """
         ...
 
@@ -91,6 +122,10 @@ class DocumentStore(Protocol):
 
     async def unfinished(self, owner: Owner) -> list[tuple[Owner, Document]]:
         """SERVER only: documents of all owners left `uploaded` or `processing`, oldest first, for restart."""
+        ...
+
+    async def owners(self, owner: Owner) -> list[Owner]:
+        """SERVER only: everybody who has, or had, documents."""
         ...
 
     async def expired(self, owner: Owner) -> list[tuple[Owner, Document]]:

@@ -11,10 +11,12 @@ from backend.config.settings import Settings
 from backend.core.registry import AgentEntry
 from backend.core.router import Router
 from backend.core.toolbox import ToolRegistry
+from backend.core.whole_document_cues import AGENT as DOCUMENTS
+from backend.core.whole_document_cues import READER, asks_for_whole
 from backend.llm.port import ChatRequest, Model, ResponseFormat, Sampling, ToolChoice
 from backend.models.collections import ANYTHING, SearchLimits
 from backend.models.conversations import StoredMessage
-from backend.models.errors import InvalidRequest, UnsupportedParameter
+from backend.models.errors import InvalidRequest, NotFound, UnsupportedParameter
 from backend.models.messages import Event, Message, Route
 from backend.models.run import Budget, Owner, RunContext
 from backend.models.tools import ToolSpec
@@ -31,6 +33,7 @@ from backend.tasks.smart_agent_task import SmartAgentTask
 from backend.tasks.tools_only import TOOLS_ONLY
 from backend.tasks.tracking import Tracking
 from backend.tools.collection_search import names_in
+from backend.tools.retrieval_query import earlier_turns
 from backend.utils.untrusted import new_fence
 
 SEARCHING_AGENT = "react"
@@ -69,6 +72,8 @@ class Question:
     """Ids of the documents the run may search; None means all of the caller's."""
     collections: tuple[str, ...] = ()
     """Ids of collections to search instead of all documents."""
+    chooses_collections: bool = False
+    """The collections, none included, are the conversation's from now on; otherwise those it has count."""
     search: SearchLimits = ANYTHING
     """How a search of `collections` is narrowed."""
     streamed: bool = False
@@ -121,6 +126,7 @@ class Answering:
             refuse_beyond_one_answer(question)
         fixed = paused.agent if paused is not None else self._fixed_way(question, resolved)
         session = paused.session(question.store) if paused is not None else await self._session(owner, question)
+        question = await self._with_choice(owner, question, session)
         context = await self._context(owner, session.id, request_id, base_url, question)
         if question.attachments:
             question, fixed = await self._with_files(context, question, resolved, fixed)
@@ -129,12 +135,19 @@ class Answering:
         if paused is not None:
             context = replace(context, run_id=paused.run_id, checkpoint=paused.checkpoint)
         messages = (*session.history, *question.messages)
+        context = replace(context, earlier=earlier_turns(messages))
         tracking = self._tracking(context, resolved.info.id, session, messages, paused)
         task = self._task(question, resolved, fixed, tracking)
         events = task.run(messages, context)
         if session.id is not None:
             recorder = Recorder(
-                self.stores.conversations, self.live, context, resolved.info.id, session.new, session.exists
+                self.stores.conversations,
+                self.live,
+                context,
+                resolved.info.id,
+                session.new,
+                session.exists,
+                question.collections if question.chooses_collections else None,
             )
             events = recorder.run(events)
         if question.n > 1 and isinstance(task, ChatTask):
@@ -284,6 +297,30 @@ class Answering:
             collections, documents, owner, question.files, question.collections, question.search.wanted
         )
 
+    async def _with_choice(self, owner: Owner, question: Question, session: Session) -> Question:
+        """The question with the collections of its conversation, unless it names its own.
+
+        Raises NotFound for a chosen collection that is not there, InvalidRequest for one that is gone since.
+        """
+        if question.chooses_collections:
+            for collection_id in question.collections:
+                await self.stores.collections.find(owner, collection_id)
+            return question
+        named = session.id if session.exists else question.session_id
+        if question.collections or named is None:
+            return question
+        kept = (await self.stores.conversations.info(owner, named)).collections
+        for collection_id in kept:
+            try:
+                await self.stores.collections.find(owner, collection_id)
+            except NotFound:
+                raise InvalidRequest(
+                    "A collection that this conversation searches is gone or no longer shared: choose others.",
+                    param="collections",
+                    code="collection_gone",
+                ) from None
+        return replace(question, collections=kept)
+
     async def _with_files(
         self, context: RunContext, question: Question, resolved: Resolved, fixed: str | None
     ) -> tuple[Question, str | None]:
@@ -305,7 +342,9 @@ class Answering:
                 owner, question.messages, files, context.fence, searched=bool(wanted)
             )
         if wanted:
-            fixed = fixed or SEARCHING_AGENT
+            names, query = [each.filename for each in files], question.messages[-1].content
+            whole = READER in allowed & self.registry.of(owner).keys() and asks_for_whole(query, names)
+            fixed = fixed or (DOCUMENTS if whole else SEARCHING_AGENT)
             question = replace(question, files=(question.files or frozenset()) | frozenset(wanted))
         return replace(question, messages=messages), fixed
 

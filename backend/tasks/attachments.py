@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from backend.config.settings import Settings
 from backend.embeddings.port import Embedder
-from backend.loaders.port import Loader
-from backend.models.documents import Document
-from backend.models.errors import Conflict, InvalidRequest, NotFound, TooLarge, WorkerFailed
+from backend.loaders.port import HEAD_BYTES, Loader, find_loader
+from backend.models.documents import Document, DocumentChunk, embedder_of
+from backend.models.errors import Conflict, InvalidRequest, NotFound, TooLarge, UnsupportedFile, WorkerFailed
 from backend.models.messages import Message
 from backend.models.run import Owner
 from backend.storage.document_store import DocumentStore
+from backend.tasks.fitting import fitted
 from backend.utils.names import clean_filename
 from backend.utils.untrusted import fenced
 from backend.vector_store.port import VectorStore
@@ -37,6 +38,8 @@ WHOLE_CHARS = 24_000
 WINDOW_SHARE = 0.5
 """Of a small window; at most so much of it is taken by files."""
 CHARS_PER_TOKEN = 4
+LEAST_CHARS = 40
+"""Of a chunk, in a document of very short sections."""
 PASSAGES = 8
 """Of each larger file, where nothing else searches it."""
 COMPARED_CHUNKS = 48
@@ -72,7 +75,7 @@ class Read:
     attachment: Attachment
     filename: str
     text: str | None
-    chunks: tuple[str, ...] = ()
+    chunks: tuple[DocumentChunk, ...] = ()
 
     @property
     def searchable(self) -> bool:
@@ -137,8 +140,8 @@ class Attachments:
 
     async def _stored(self, owner: Owner, attachment: Attachment, room: int) -> Read:
         document = await self._ready(owner, attachment)
-        # Most of a chunk is not in the one before: far too many of them need not be read.
-        least = document.chunks * (self._settings.chunk_size - self._settings.chunk_overlap) // 4
+        # Far too many chunks need not be read to know that they are too long.
+        least = document.chunks * LEAST_CHARS
         text = None
         if least <= room:
             pages = await self._documents.pages(owner, document.file_id)
@@ -168,11 +171,13 @@ class Attachments:
 
     async def _sent(self, attachment: Attachment, room: int) -> Read:
         name = clean_filename(attachment.filename)
-        chunks: list[str] = []
+        chunks: list[DocumentChunk] = []
         pages: list[str] = []
         for part in await self._parsed(attachment, name):
             pages.append(part["text"])
-            chunks += part["chunks"]
+            for piece in part["chunks"]:
+                place = {**piece, "heading": tuple(piece["heading"])}
+                chunks.append(DocumentChunk("", name, len(chunks), page=part["number"], **place))
         text = "\n\n".join(page for page in pages if page.strip())
         return Read(attachment, name, text) if len(text) <= room else Read(attachment, name, None, tuple(chunks))
 
@@ -182,7 +187,10 @@ class Attachments:
         if len(data) > self._settings.max_upload_bytes:
             raise TooLarge(f"The file is larger than {self._settings.max_upload_mb:g} MB: send less.", param=param)
         extension = PurePosixPath(name).suffix.lower()
-        loader = self._loader_for(extension, data, param)
+        try:
+            loader = find_loader(self._loaders, name, data[:HEAD_BYTES])
+        except UnsupportedFile as error:
+            raise InvalidRequest(error.message, param=param, code="unsupported_file") from None
         parts: list[dict[str, Any]] = []
         async with self._parsing:
             folder = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="hearth-attachment-")
@@ -204,17 +212,6 @@ class Attachments:
                 await asyncio.shield(asyncio.to_thread(folder.cleanup))
         return parts
 
-    def _loader_for(self, extension: str, data: bytes, param: str) -> Loader:
-        for loader in self._loaders:
-            if extension in loader.extensions and loader.accepts(data[:8192], extension):
-                return loader
-        kinds = ", ".join(sorted({each for loader in self._loaders for each in loader.extensions}))
-        raise InvalidRequest(
-            f"The file cannot be read: send one of {kinds}, under a filename that says which.",
-            param=param,
-            code="unsupported_file",
-        )
-
     # ---- what the model reads -------------------------------------------------------------------
 
     async def _quoted(self, owner: Owner, file: Read, query: str, searched: bool) -> str:
@@ -231,22 +228,28 @@ class Attachments:
         file_id = file.attachment.file_id
         if file_id is None:
             return await self._best_of(file.chunks, query)
-        if query.strip() and not await self._vectors.needs_reindex(owner, self._embedder.name):
+        recipe = await self._vectors.recipe(owner)
+        if query.strip() and recipe is not None and embedder_of(recipe) == self._embedder.name:
             vector = await self._embedder.embed_query(query)
             hits = await self._vectors.search(owner, vector, query, PASSAGES, files=[file_id])
             if hits:
-                return [hit.chunk.text for hit in sorted(hits, key=lambda hit: hit.chunk.index)]
-        return [chunk.text for chunk in (await self._vectors.chunks(owner, file_id))[:PASSAGES]]
+                return [hit.chunk.context_text for hit in sorted(hits, key=lambda hit: hit.chunk.index)]
+        first = await self._vectors.chunks(owner, file_id, last=PASSAGES - 1)
+        return [chunk.context_text for chunk in first]
 
-    async def _best_of(self, chunks: Sequence[str], query: str) -> list[str]:
+    async def _best_of(self, chunks: Sequence[DocumentChunk], query: str) -> list[str]:
         if not query.strip():
-            return list(chunks[:PASSAGES])
-        likely = await asyncio.to_thread(sharing_words, chunks, query, COMPARED_CHUNKS)
+            return [chunk.context_text for chunk in chunks[:PASSAGES]]
+        likely = await asyncio.to_thread(
+            sharing_words, [chunk.context_text for chunk in chunks], query, COMPARED_CHUNKS
+        )
+        compared = await fitted([chunks[index] for index in likely], self._embedder)
+        texts = [chunk.context_text for chunk in compared]
         wanted = await self._embedder.embed_query(query)
-        vectors: FloatArray = await self._embedder.embed_documents([chunks[index] for index in likely])
-        scores = dict(zip(likely, (vectors @ wanted).tolist(), strict=True))
-        best = sorted(likely, key=lambda index: -scores[index])[:PASSAGES]
-        return [chunks[index] for index in sorted(best)]
+        vectors: FloatArray = await self._embedder.embed_documents(texts)
+        scores = (vectors @ wanted).tolist()
+        best = sorted(range(len(texts)), key=lambda place: -scores[place])[:PASSAGES]
+        return [texts[place] for place in sorted(best)]
 
 
 def sharing_words(chunks: Sequence[str], query: str, limit: int) -> list[int]:

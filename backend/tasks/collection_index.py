@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from bisect import bisect_right
 from contextlib import aclosing
 from dataclasses import replace
+from operator import itemgetter
 
 from backend.embeddings.port import Embedder
 from backend.models.collections import Chunking, Collection, CollectionFile, FileFailure
-from backend.models.documents import Document, DocumentChunk, PageText
+from backend.models.documents import Document, DocumentChunk, IndexRecipe, PageText
 from backend.models.errors import HearthError, NotFound
 from backend.models.run import SERVER, Owner
 from backend.storage.collection_store import CollectionStore
 from backend.storage.document_store import DocumentStore
+from backend.tasks.fitting import reads_whole
 from backend.tasks.ingest_task import EMBED_BATCH, IngestTask
 from backend.tools.collection_search import PIECES
-from backend.utils.split_text import CHARS_PER_TOKEN, pieces, windows
+from backend.utils.chunking_blocks import Outline
+from backend.utils.split_text import CHARS_PER_TOKEN, pieces, window_places
 from backend.vector_store.port import VectorStore
 
 log = logging.getLogger("hearth.collections")
 
 PIECE_CHARS = 800
 """Characters of a piece that is embedded by itself: about 200 tokens, which every embedder reads whole."""
-WINDOW = 256
-"""Tokens that the narrowest embedder reads; a piece that may have more is halved."""
 SHORTEST = 32
 """Characters below which a piece is not halved further."""
 FLOAT_BYTES = 4
+
+
+STAGED = "renew-"
+"""Before the id of a collection: under which its index is made again."""
 
 
 class _Gone(Exception):
@@ -50,6 +56,7 @@ class CollectionIndexer:
         self._vectors = vectors
         self._embedder = embedder
         self._ingest = ingest
+        self._recipe = recipe_of(embedder)
         self._embedding = asyncio.Semaphore(1)
         self._jobs: dict[tuple[Owner, str], asyncio.Task[None]] = {}
         self._again: set[tuple[Owner, str]] = set()
@@ -77,25 +84,31 @@ class CollectionIndexer:
     async def resume(self) -> None:
         """Take up what an earlier process left half done, and make again what another embedder made."""
         for owner, collection in await self._collections.everyones(SERVER):
-            indexed = [file.embedder for file in collection.files.values() if file.state == "indexed"]
-            if any(made_by != self._embedder.name for made_by in indexed):
-                await self._again_from_start(owner, collection)
+            if self._has_older(collection):
+                self._run((owner, collection.id))
             else:
                 self.start(owner, collection)
 
-    async def renew(self, owner: Owner, collection: Collection) -> Collection:
-        """Make the collection's own index again if it was damaged; the collection as it is then."""
+    async def renew(self, owner: Owner, collection: Collection) -> None:
+        """Begin to make the collection's own index again if it was damaged; what is left of it serves until then."""
         has_own = any(file.state == "indexed" for file in collection.files.values())
-        if has_own and await self._vectors.needs_reindex(owner, self._embedder.name, collection=collection.id):
-            return await self._again_from_start(owner, collection)
-        return collection
+        if has_own and await self._vectors.needs_reindex(owner, self._recipe, collection=collection.id):
+            self._run((owner, collection.id))
 
-    async def _again_from_start(self, owner: Owner, collection: Collection) -> Collection:
-        log.warning("the index of %s is made again", collection.id)
-        await self._vectors.reset(owner, collection=collection.id)
-        collection = await self._collections.change(owner, collection.id, _all_waiting)
-        self.start(owner, collection)
-        return collection
+    async def settled(self, owner: Owner, collection_id: str) -> None:
+        """Wait until nothing goes on with the collection's index."""
+        while (job := self._jobs.get((owner, collection_id))) is not None:
+            await asyncio.wait({job})
+            await asyncio.sleep(0)
+
+    def _has_older(self, collection: Collection) -> bool:
+        indexed = [file.embedder for file in collection.files.values() if file.state == "indexed"]
+        return any(made_with != self._recipe for made_with in indexed)
+
+    async def _is_outdated(self, owner: Owner, collection_id: str) -> bool:
+        if self._has_older(await self._collections.get(owner, collection_id)):
+            return True
+        return await self._vectors.needs_reindex(owner, self._recipe, collection=collection_id)
 
     async def stop(self, owner: Owner, collection_id: str) -> None:
         """End the job of a collection that is to be deleted."""
@@ -103,6 +116,7 @@ class CollectionIndexer:
         if job is not None:
             job.cancel()
             await asyncio.wait({job})
+        await self._vectors.reset(owner, collection=f"{STAGED}{collection_id}")
 
     async def aclose(self) -> None:
         """Stop what runs; it is taken up again at the next start."""
@@ -114,6 +128,8 @@ class CollectionIndexer:
 
     async def _work(self, owner: Owner, collection_id: str) -> None:
         try:
+            if await self._is_outdated(owner, collection_id):
+                await self._renewed(owner, collection_id)
             while (file := _next(await self._collections.get(owner, collection_id))) is not None:
                 await self._one(owner, collection_id, file)
         except NotFound:
@@ -123,10 +139,45 @@ class CollectionIndexer:
             # The disk refuses to keep what became of a file: the next start tries again.
             log.error("indexing %s stopped: %s", collection_id, error.message)
 
+    async def _renewed(self, owner: Owner, collection_id: str) -> None:
+        """Make the index again beside the old one, which serves until the new one takes its place.
+
+        Raises NotFound when the collection is gone, and what the disk refuses; the old one stays then.
+        """
+        log.warning("the index of %s is made again", collection_id)
+        staged = f"{STAGED}{collection_id}"
+        collection = await self._collections.get(owner, collection_id)
+        await self._vectors.reset(owner, collection=staged)
+        done: dict[str, CollectionFile] = {}
+        try:
+            for file in [file for file in collection.files.values() if file.state == "indexed"]:
+                try:
+                    done[file.file_id] = await self._index(owner, collection_id, file, staged)
+                except _Gone:
+                    await self._vectors.delete(owner, file.file_id, collection=staged)
+            if await self._vectors.count(owner, collection=staged):
+                await self._vectors.swap(owner, staged, collection=collection_id)
+            else:
+                await self._vectors.reset(owner, collection=collection_id)
+        except HearthError:
+            await self._vectors.reset(owner, collection=staged)
+            raise
+
+        def note(now: Collection) -> Collection:
+            for file_id, file in done.items():
+                if file_id in now.files and now.files[file_id].chunking == file.chunking:
+                    now = now.with_file(replace(file, attributes=now.files[file_id].attributes))
+            return now
+
+        after = await self._collections.change(owner, collection_id, note)
+        for file_id in done.keys() - after.files.keys():
+            # It was taken out while the new index was made.
+            await self._vectors.delete(owner, file_id, collection=collection_id)
+
     async def _one(self, owner: Owner, collection_id: str, file: CollectionFile) -> None:
         """Index one file and note what became of it. Raises NotFound when the collection is gone."""
         try:
-            done = await self._index(owner, collection_id, file)
+            done = await self._index(owner, collection_id, file, collection_id)
         except _Gone:
             await self._vectors.delete(owner, file.file_id, collection=collection_id)
             if not await self._documents.get_many(owner, [file.file_id]):
@@ -147,27 +198,27 @@ class CollectionIndexer:
         if file.file_id not in after.files:
             await self._vectors.delete(owner, file.file_id, collection=collection_id)
 
-    async def _index(self, owner: Owner, collection_id: str, file: CollectionFile) -> CollectionFile:
-        """The file as it is to be noted. Raises _Gone."""
+    async def _index(self, owner: Owner, collection_id: str, file: CollectionFile, target: str) -> CollectionFile:
+        """Put the file into the index under `target`; the file as it is to be noted. Raises _Gone."""
         assert file.chunking is not None
         document = await self._settled(owner, file.file_id)
         failure = failure_of(document)
         if failure is not None:
             return replace(file, state="failed", failure=failure)
         pages = await self._documents.pages(owner, file.file_id)
-        await self._embedder.embed_query(document.filename)  # only an embedder that is loaded counts exactly
+        await self._embedder.dimensions()  # which makes its window known, where another process knows it
         chunks = await asyncio.to_thread(self._split, document, pages, file.chunking)
-        await self._vectors.delete(owner, file.file_id, collection=collection_id)
+        await self._vectors.delete(owner, file.file_id, collection=target)
         size = 0
         for start in range(0, len(chunks), EMBED_BATCH):
             await self._check(owner, collection_id, file)
             batch = chunks[start : start + EMBED_BATCH]
             async with self._embedding:
-                vectors = await self._embedder.embed_documents([chunk.text for chunk in batch])
-            await self._vectors.add(owner, batch, vectors, self._embedder.name, collection=collection_id)
+                vectors = await self._embedder.embed_documents([chunk.context_text for chunk in batch])
+            await self._vectors.add(owner, batch, vectors, self._recipe, collection=target)
             size += sum(len(chunk.text.encode("utf-8", "replace")) for chunk in batch) + vectors.size * FLOAT_BYTES
         await self._check(owner, collection_id, file)
-        return replace(file, state="indexed", failure=None, usage_bytes=size, embedder=self._embedder.name)
+        return replace(file, state="indexed", failure=None, usage_bytes=size, embedder=self._recipe)
 
     async def _settled(self, owner: Owner, file_id: str) -> Document:
         """The document once nothing goes on with it. Raises _Gone."""
@@ -190,29 +241,60 @@ class CollectionIndexer:
     def _split(self, document: Document, pages: list[PageText], chunking: Chunking) -> list[DocumentChunk]:
         """Pieces of the chunks of each page. In a thread: it takes a while for a long text."""
         out: list[DocumentChunk] = []
+        outline = Outline()
         number = 0
+        size, overlap = (CHARS_PER_TOKEN * each for each in (chunking.max_tokens, chunking.overlap_tokens))
         for page in pages:
-            size, overlap = (CHARS_PER_TOKEN * each for each in (chunking.max_tokens, chunking.overlap_tokens))
-            for text in windows(page.text, size, overlap):
-                if not text.strip():
+            paths = outline.paths(page.text, page.form)
+            line, at = 1, 0
+            for start, end in window_places(page.text, size, overlap):
+                if not page.text[start:end].strip():
                     continue
-                for place, piece in enumerate(self._pieces(text)):
-                    index = number * PIECES + place
-                    out.append(DocumentChunk(document.file_id, document.filename, index, piece, page.number))
+                line, at = line + page.text.count("\n", at, start) - page.text.count("\n", start, at), start
+                heading = paths[bisect_right(paths, start, key=itemgetter(0)) - 1][1]
+                chunk = DocumentChunk(
+                    document.file_id,
+                    document.filename,
+                    number * PIECES,
+                    page.text[start:end],
+                    page.number,
+                    page.unit,
+                    page.label,
+                    heading,
+                    start,
+                    end,
+                    line,
+                )
+                out += self._pieces(chunk)
                 number += 1
         return out
 
-    def _pieces(self, text: str) -> list[str]:
-        """Pieces that the embedder reads whole; put together they are the text."""
-        out: list[str] = []
-        waiting = pieces(text, PIECE_CHARS)[::-1]
+    def _pieces(self, chunk: DocumentChunk) -> list[DocumentChunk]:
+        """Pieces that the embedder reads whole, headings included; put together they are the chunk."""
+        out: list[DocumentChunk] = []
+        waiting = pieces(chunk.text, PIECE_CHARS)[::-1]
+        start, line = chunk.start, chunk.line
         while waiting:
-            piece = waiting.pop()
-            if len(piece) > SHORTEST and self._embedder.count_tokens([piece]) >= WINDOW:
-                waiting += pieces(piece, (len(piece) + 1) // 2)[::-1]
-            else:
-                out.append(piece)
+            text = waiting.pop()
+            piece = replace(
+                chunk, index=chunk.index + len(out), text=text, start=start, end=start + len(text), line=line
+            )
+            if len(text) > SHORTEST and not reads_whole(self._embedder, piece.context_text):
+                if piece.heading and not reads_whole(self._embedder, replace(piece, text="").context_text * 2):
+                    # Headings that take half of what is read would leave ever smaller pieces.
+                    chunk = replace(chunk, heading=())
+                    waiting.append(text)
+                else:
+                    waiting += pieces(text, (len(text) + 1) // 2)[::-1]
+                continue
+            out.append(piece)
+            start, line = piece.end, line + text.count("\n")
         return out
+
+
+def recipe_of(embedder: Embedder) -> str:
+    """What the indexes of collections with a splitting of their own are made with; each file has its own sizes."""
+    return str(IndexRecipe(embedder.name, PIECE_CHARS, 0))
 
 
 def failure_of(document: Document) -> FileFailure | None:
@@ -232,10 +314,3 @@ def taken_out(collection: Collection, file_id: str) -> Collection:
 def _next(collection: Collection) -> CollectionFile | None:
     """The file that has waited longest."""
     return next((file for file in collection.files.values() if file.is_to_index), None)
-
-
-def _all_waiting(collection: Collection) -> Collection:
-    for file in collection.files.values():
-        if file.state == "indexed":
-            collection = collection.with_file(replace(file, state="waiting", usage_bytes=0))
-    return collection

@@ -25,7 +25,10 @@ from backend.tasks.collection_views import (
     counted,
     file_view,
 )
-from backend.tools.collection_search import PIECES, CollectionSearch, Found
+from backend.tools.collection_search import PIECES, Homed
+from backend.tools.retrieval import Retriever
+from backend.tools.retrieval_filters import Narrowing
+from backend.tools.retrieval_passages import Passage
 from backend.utils.cursor import cursor_page
 from backend.utils.ids import timed_id
 from backend.vector_store.port import VectorStore
@@ -45,7 +48,7 @@ class Collections:
         store: CollectionStore,
         documents: DocumentStore,
         vectors: VectorStore,
-        finder: CollectionSearch,
+        finder: Retriever,
         indexer: CollectionIndexer,
     ) -> None:
         self._store = store
@@ -77,7 +80,8 @@ class Collections:
         return await self.view(owner, collection)
 
     async def get(self, owner: Owner, collection_id: str) -> CollectionView:
-        return await self.view(owner, await self._store.get(owner, collection_id))
+        """Also one that is shared with the owner; so the other reading calls."""
+        return await self.view(*await self._store.find(owner, collection_id))
 
     async def page(self, owner: Owner, cursor: Cursor) -> tuple[list[CollectionView], bool]:
         """Raises InvalidRequest for a cursor that is no collection's id."""
@@ -115,8 +119,8 @@ class Collections:
         await self._store.delete(owner, collection_id)
         await self._vectors.reset(owner, collection=collection_id)
 
-    async def resolve(self, owner: Owner, ids: Sequence[str]) -> list[Collection]:
-        """The collections with these ids. Raises NotFound, InvalidRequest for one that has expired."""
+    async def resolve(self, owner: Owner, ids: Sequence[str]) -> list[Homed]:
+        """These collections and whose each is. Raises NotFound, InvalidRequest for one that has expired."""
         return await self._finder.resolve(owner, ids)
 
     # ---- files -----------------------------------------------------------------------------------
@@ -127,7 +131,7 @@ class Collections:
         return collection, await self._file_view(owner, collection, file.file_id)
 
     async def file(self, owner: Owner, collection_id: str, file_id: str) -> FileView:
-        return await self._file_view(owner, await self._store.get(owner, collection_id), file_id)
+        return await self._file_view(*await self._store.find(owner, collection_id), file_id)
 
     async def files_page(
         self,
@@ -138,7 +142,7 @@ class Collections:
         batch_id: str | None = None,
     ) -> tuple[list[FileView], bool]:
         """Files of the collection, or of one of its batches, newest first. Raises InvalidRequest for a bad cursor."""
-        collection = await self._store.get(owner, collection_id)
+        owner, collection = await self._store.find(owner, collection_id)
         within = None if batch_id is None else _batch_of(collection, batch_id).file_ids
         views = [view for view in await self._views(owner, collection, within) if status in (None, view.status)]
         views.sort(key=lambda view: view.file.created_at)
@@ -175,7 +179,8 @@ class Collections:
 
     async def content(self, owner: Owner, collection_id: str, file_id: str) -> list[str]:
         """The text of the file, as it is cut for the search. Empty until it is read."""
-        view = await self.file(owner, collection_id, file_id)
+        owner, collection = await self._store.find(owner, collection_id)
+        view = await self._file_view(owner, collection, file_id)
         if view.status != "completed":
             return []
         if view.file.chunking is None:
@@ -219,14 +224,21 @@ class Collections:
 
     async def search(
         self, owner: Owner, collection_id: str, queries: Sequence[str], limits: SearchLimits
-    ) -> list[Found]:
-        """Best first. Raises NotFound, InvalidRequest when it has expired."""
-        (collection,) = await self.resolve(owner, [collection_id])
+    ) -> list[Passage]:
+        """What fits any of the queries best, best first. Raises NotFound, InvalidRequest when it has expired."""
+        ((home, collection),) = await self.resolve(owner, [collection_id])
         if time.time() - collection.last_active_at > TOUCH_SECONDS:
-            await self._store.change(owner, collection_id, lambda now: replace(now, last_active_at=time.time()))
-        collection = await self._indexer.renew(owner, collection)
-        scope = await self._finder.scope(owner, [collection], limits.wanted)
-        return await self._finder.search(owner, scope, queries, limits.max_results or 10, limits)
+            await self._store.change(home, collection_id, lambda now: replace(now, last_active_at=time.time()))
+        await self._indexer.renew(home, collection)
+        limit, wanted = limits.max_results or 10, Narrowing(collections=(collection_id,), limits=limits)
+        best: dict[tuple[str, str], Passage] = {}
+        for query in queries:
+            found = await self._finder.search(owner, query, limit, wanted, join=False, floor=False)
+            for passage in found.passages:
+                key = (passage.chunk.file_id, passage.chunk.text)
+                if key not in best or best[key].score < passage.score:
+                    best[key] = passage
+        return sorted(best.values(), key=lambda passage: -passage.score)[:limit]
 
     async def forget(self, owner: Owner, file_id: str) -> None:
         """A document is to go: take it out of every collection."""
@@ -245,6 +257,10 @@ class Collections:
 
     async def resume(self) -> None:
         await self._indexer.resume()
+
+    async def idle(self, owner: Owner, collection_id: str) -> None:
+        """Wait until nothing goes on with the collection's own index."""
+        await self._indexer.settled(owner, collection_id)
 
     async def aclose(self) -> None:
         await self._indexer.aclose()

@@ -19,6 +19,7 @@ AGENT_MODELS: Mapping[str, str] = {
     "hearth-chat": "chat",
     "hearth-react": "react",
     "hearth-plan": "plan_execute",
+    "hearth-documents": "documents",
 }
 """Ids that mean the default weights, and the agent each fixes."""
 

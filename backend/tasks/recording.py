@@ -42,6 +42,8 @@ class Recorder:
     new: Sequence[Message]
     exists: bool
     """Whether the session is there already; a new one is created with the first event of the answer."""
+    chosen: tuple[str, ...] | None = None
+    """The collections that the conversation searches from now on; None leaves them."""
     summary: RunSummary = field(default_factory=RunSummary)
     _text: list[str] = field(default_factory=list)
     _reasoning: list[str] = field(default_factory=list)
@@ -107,6 +109,10 @@ class Recorder:
             await self.conversations.append(owner, session, first)
         else:
             await self.conversations.create(owner, title_of(self.new), session, first)
+        if self.chosen is not None:
+            before = (await self.conversations.info(owner, session)).collections
+            if before != self.chosen:
+                await self.conversations.choose(owner, session, self.chosen)
 
     async def _close(self, *, partial: bool) -> str | None:
         """Store the answer. What went wrong in a sentence, if anything: the answer itself is good."""

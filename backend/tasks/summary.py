@@ -19,7 +19,7 @@ from backend.models.messages import (
     Usage,
 )
 from backend.models.run import RunContext
-from backend.models.tools import Citation
+from backend.models.tools import Citation, Support
 from backend.utils.untrusted import unfenced
 
 PREVIEW_CHARS = 500
@@ -32,6 +32,7 @@ class RunSummary:
     route: Route | None = None
     steps: dict[str, dict[str, Any]] = field(default_factory=dict)
     citations: tuple[Citation, ...] = ()
+    support: Support = field(default_factory=Support)
     usage: list[Usage] = field(default_factory=list)
     calls: list[ToolCallMade] = field(default_factory=list)
     finished: Finished | None = None
@@ -58,8 +59,8 @@ class RunSummary:
                     "error": event.error,
                     "files": [asdict(each) for each in event.files],
                 }
-            case Sources(citations):
-                self.citations = citations
+            case Sources(citations, support):
+                self.citations, self.support = citations, support
             case Usage():
                 self.usage.append(event)
             case ToolCallMade():
@@ -109,6 +110,7 @@ class RunSummary:
             "route": _route(self.route),
             "steps": self._all_steps(),
             "citations": [citation_json(each, base_url) for each in self.citations],
+            "support": asdict(self.support),
             "usage_by_step": [
                 *self._earlier().get("usage_by_step", ()),
                 *(
@@ -161,6 +163,8 @@ class RunSummary:
             out["steps"] = sorted(self.steps.values(), key=lambda step: step["index"])
         if self.citations:
             out["citations"] = [citation_json(each, "") for each in self.citations]
+        if self.support.status != "none":
+            out["support"] = asdict(self.support)
         if self.route is not None:
             out["route"] = _route(self.route)
         if self.calls:
@@ -202,20 +206,29 @@ def _route(route: Route | None) -> dict[str, Any] | None:
 
 
 def citation_json(citation: Citation, base_url: str) -> dict[str, Any]:
+    """A citation as the wire, the trace and stored messages have it."""
     source = citation.source
-    return {
+    out: dict[str, Any] = {
         "index": citation.index,
         "kind": source.kind,
         "file_id": source.file_id,
         "filename": source.filename,
         "page": source.page,
+        "unit": source.unit,
+        "label": source.label,
+        "heading": list(source.heading),
+        "line": source.line,
+        "start": source.start,
+        "end": source.end,
         "title": source.title,
         "quote": source.quote,
+        "quoted": citation.quoted,
         "score": source.score,
         "url": _absolute(source.url, base_url),
         "start_index": citation.start,
         "end_index": citation.end,
     }
+    return out | {"note": citation.note} if citation.note else out
 
 
 def _absolute(url: str, base_url: str) -> str:

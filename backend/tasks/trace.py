@@ -22,7 +22,7 @@ from backend.models.messages import (
     Usage,
 )
 from backend.models.run import RunContext
-from backend.models.tools import Citation
+from backend.models.tools import Citation, Support
 from backend.tasks.summary import citation_json, preview
 from backend.tasks.trace_calls import CallLog, cut, cut_value
 from backend.utils.untrusted import unfenced
@@ -54,6 +54,7 @@ class RunTrace:
     usage: list[dict[str, Any]] = field(default_factory=list)
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
     citations: list[dict[str, Any]] = field(default_factory=list)
+    support: dict[str, Any] = field(default_factory=lambda: asdict(Support()))
     checkpoint: Mapping[str, Any] | None = None
     created_at: float = field(default_factory=time.time)
     earlier: Mapping[str, Any] | None = None
@@ -87,9 +88,9 @@ class RunTrace:
             case ModelCalled():
                 kept = self.calls.note(event)
                 return {"type": "model_called", **{name: kept[name] for name in CALL_NUMBERS}}
-            case Sources(citations):
-                self.citations = self._cited(citations)
-                return {"type": "citations", "citations": self.citations}
+            case Sources(citations, support):
+                self.citations, self.support = self._cited(citations), asdict(support)
+                return {"type": "citations", "citations": self.citations, "support": self.support}
             case Usage():
                 self.usage.append(usage_json(event))
             case ToolCallMade(call):
@@ -162,6 +163,7 @@ class RunTrace:
             "calls": self.calls.calls,
             "tool_calls": self.tool_calls,
             "citations": self.citations,
+            "support": self.support,
             "usage": self.tokens(),
             "usage_by_step": self.usage,
             "budget": asdict(budget),

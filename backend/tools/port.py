@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from backend.config.settings import Settings
-    from backend.embeddings.port import Embedder
+    from backend.embeddings.port import Embedder, Embedders
     from backend.storage.artifact_store import ArtifactStore
     from backend.storage.collection_store import CollectionStore
     from backend.storage.document_store import DocumentStore
     from backend.storage.table_store import TableStore
     from backend.storage.user_store import UserStore
+    from backend.tools.retrieval import Retriever
     from backend.vector_store.port import VectorStore
     from backend.workers.port import Worker
     from backend.workers.sandbox_port import Sandbox
@@ -45,6 +46,10 @@ class ToolServices:
     sandbox: Sandbox | None = None
     """Where code that nobody here wrote may run; None where there is none at all."""
     collections: CollectionStore | None = None
+    embedders: Embedders | None = None
+    """For searching an index that another embedder made; None where there is but the one."""
+    retriever: Retriever | None = None
+    """The search in documents; a tool that needs it makes its own where there is none."""
 
 
 @dataclass(frozen=True, slots=True)

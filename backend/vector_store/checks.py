@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from backend.models.documents import DocumentChunk
-from backend.models.errors import InvalidRequest, NotFound
+from backend.models.errors import InvalidRequest, NotFound, StorageFailed, StorageFull
 from backend.models.run import Owner
 from backend.utils.ids import is_safe_id
 
@@ -52,5 +53,15 @@ def other_embedder(made_by: str, dimension: int, embedder: str, given: int) -> I
 
 def encodable(chunk: DocumentChunk) -> DocumentChunk:
     """The chunk without lone surrogates, which come out of broken PDFs and cannot be stored as UTF-8."""
-    text, filename = (each.encode("utf-8", "replace").decode("utf-8") for each in (chunk.text, chunk.filename))
-    return chunk if (text, filename) == (chunk.text, chunk.filename) else replace(chunk, text=text, filename=filename)
+    given = (chunk.text, chunk.filename, chunk.label, *chunk.heading)
+    text, filename, label, *heading = (each.encode("utf-8", "replace").decode("utf-8") for each in given)
+    if (text, filename, label, *heading) == given:
+        return chunk
+    return replace(chunk, text=text, filename=filename, label=label, heading=tuple(heading))
+
+
+def storage_error(error: OSError) -> StorageFailed:
+    """What a person is told when the disk refused."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFull("The disk is full, so the document index could not be changed; free some space.")
+    return StorageFailed("The document index could not be read or written; the server's log says why.")

@@ -29,14 +29,15 @@ async def test_list_has_every_required_key_and_begins_with_what_chats(house: Hou
     assert set(answer) == {"object", "data"}
     assert answer["object"] == "list"
     ids = [model["id"] for model in answer["data"]]
-    assert ids == ["hearth", "hearth-chat", "hearth-react", "hearth-plan", "hearth-builtin", "all-MiniLM-L6-v2"]
+    ways = ["hearth", "hearth-chat", "hearth-react", "hearth-plan", "hearth-documents"]
+    assert ids == [*ways, "hearth-builtin", "all-MiniLM-L6-v2"]
     for model in answer["data"]:
         assert set(model) == {"id", "object", "created", "owned_by", "hearth"}
         assert (model["object"], model["owned_by"]) == ("model", "hearth")
         assert 1_600_000_000 < model["created"] < 4_000_000_000
         assert model["hearth"]["context_length"] > 0
     kinds = [model["hearth"]["kind"] for model in answer["data"]]
-    assert kinds == ["chat"] * 5 + ["embedding"]
+    assert kinds == ["chat"] * 6 + ["embedding"]
     assert answer["data"][-1]["hearth"]["capabilities"] == ["embedding"]
 
 

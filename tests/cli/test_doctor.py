@@ -106,7 +106,8 @@ def test_report_of_this_machine_names_everything_and_nothing_secret(tmp_path: Pa
     done = server.run("doctor")
     assert done.returncode == 0, done.stdout + done.stderr
     subjects = re.findall(r"^(?:ok|note|fail) +(\w+)", done.stdout, re.MULTILINE)
-    assert subjects == ["sandbox", "model", "embedder", "disk", "folder", "secret", "accounts", "address", "versions"]
+    named = ["sandbox", "model", "embedder", "indexes", "disk", "folder", "secret", "accounts", "address", "versions"]
+    assert subjects == named
     assert "every probe stopped" in done.stdout and "LEAKED" not in done.stdout
     assert "no Ollama is reachable" in done.stdout and done.stdout.rstrip().endswith("Nothing is broken.")
     assert (tmp_path / "data" / "secret_key").read_text().strip() not in done.stdout

@@ -328,7 +328,7 @@ def test_the_examples_cover_languages_agents_and_tools() -> None:
     assert len({example.text for example in examples}) == len(examples)
     assert {"en", "de", "fr", "es", "it", "pt"} <= {example.lang for example in examples}
     agents = Counter(example.agent for example in examples)
-    assert set(agents) == {"chat", "react", "plan_execute"}
+    assert set(agents) == {"chat", "react", "plan_execute", "documents"}
     assert all(bool(example.tool) == (example.agent != "chat") for example in examples)
 
 

@@ -24,11 +24,17 @@ CALLS: dict[str, tuple[dict[str, Any], str]] = {
     "sql_query": ({"query": "SELECT city, sum(amount) FROM sales GROUP BY city ORDER BY 2 DESC"}, "40.75"),
     "data_analysis": ({"file": "sales.csv", "question": "the mean of amount"}, "20.25"),
     "rag_retrieval": ({"query": "notice period", "files": ["contract.txt"]}, "three months"),
+    "document_text": ({"files": ["contract.txt"]}, "end of a quarter"),
     "web_search": ({"query": "volcano"}, "Volcano wakes"),
     "fetch_url": ({"url": f"{SITE}/"}, "Roses & lilies grow here."),
     "wikipedia": ({"query": "Marie Curie"}, "physicist"),
     "weather": ({"location": "Oslo", "days": 2}, "partly cloudy"),
 }
+
+
+ANSWER = "That is what was found."
+CITED = {"rag_retrieval": " [1]", "document_text": " [1]"}
+"""An answer from the user's documents that names no passage would be told so."""
 
 
 @pytest.fixture(scope="module")
@@ -93,14 +99,14 @@ def test_a_call_by_hand(equipped: HearthServer, site: dict[str, str], name: str)
 def test_an_agent_uses_it(
     equipped: HearthServer, double: OllamaDouble, site: dict[str, str], name: str, agent: str
 ) -> None:
-    arguments = arguments_of(name, site)
+    arguments, said = arguments_of(name, site), ANSWER + CITED.get(name, "")
     if agent == "react":
-        double.script(sequence(reply(None, tool_call(name, arguments)), reply("That is what was found.")))
+        double.script(sequence(reply(None, tool_call(name, arguments)), reply(said)))
     else:
         step = {"id": "s1", "purpose": "look", "tool": name, "input": arguments, "depends_on": []}
         double.script(
             reply(json.dumps({"steps": [step]}), match={"format_property": "steps"}),
-            reply("That is what was found.", match={"has_tool_result": True, "has_format": False}),
+            reply(said, match={"has_tool_result": True, "has_format": False}),
         )
     # The address stands in the question: only those a person wrote are read without asking.
     question = f"Use {name} for me: {json.dumps(arguments)}"
@@ -108,7 +114,7 @@ def test_an_agent_uses_it(
         model="llama3.2:3b", messages=[{"role": "user", "content": question}], extra_body={"agent": agent}
     )
     message = answer.choices[0].message
-    assert message.content == "That is what was found."
+    assert message.content == said
     steps = (message.model_extra or {})["hearth"]["steps"]
     assert [(step["name"], step["status"]) for step in steps] == [(name, "completed")], steps
     seen = [each["content"] for each in double.log("/api/chat")[-1]["body"]["messages"] if each["role"] == "tool"]

@@ -101,3 +101,9 @@ async def test_a_text_too_long_for_all_is_refused_by_its_place(embedder: Embedde
     with pytest.raises(ContextTooLong, match=r"input\[1\] .*tokens.*8192") as caught:
         await embedder.check_lengths(["short", "different words " * 9_000, "word " * 9_000])
     assert caught.value.param == "input"
+
+
+async def test_the_window_is_known_once_the_dimensions_are(embedder: Embedder) -> None:
+    await embedder.dimensions()
+    assert embedder.window >= 256
+    assert embedder.count_tokens(["word " * embedder.window]) >= embedder.window

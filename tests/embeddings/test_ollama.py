@@ -68,6 +68,35 @@ async def test_dimensions_are_asked_for_once(ollama_double: OllamaDouble, make: 
     assert len(ollama_double.log("/api/embed")) == 1
 
 
+SHOW = {"path": "/api/show"}
+
+
+@pytest.mark.parametrize(
+    ("body", "window"),
+    [
+        ('{"model_info": {"general.architecture": "bert", "bert.context_length": 512}}', 512),
+        ('{"model_info": {"general.architecture": "bert", "bert.context_length": 384}}', 384),
+        ('{"model_info": {"general.architecture": "qwen3", "qwen3.context_length": 40960}}', 2048),
+        ('{"model_info": {"general.architecture": "bert", "bert.context_length": "many"}}', 512),
+        ('{"model_info": {"general.architecture": "bert", "bert.context_length": -1}}', 512),
+        ('{"model_info": {}}', 512),
+        ('{"model_info": null}', 512),
+        ("[]", 512),
+        ("no json", 512),
+    ],
+)
+async def test_the_window_is_what_ollama_says_within_bounds(
+    ollama_double: OllamaDouble, make: Make, body: str, window: int
+) -> None:
+    ollama_double.script(fault("status", status=200, body=body, match=SHOW))
+    embedder = make()
+    assert embedder.window == 512
+    await embedder.dimensions()
+    await embedder.dimensions()
+    assert embedder.window == window
+    assert len(ollama_double.log("/api/show")) == 1
+
+
 async def test_vectors_that_are_not_normal_are_normalised(ollama_double: OllamaDouble, make: Make) -> None:
     body = '{"model": "m", "embeddings": [[3.0, 4.0]]}'
     ollama_double.script(fault("status", status=200, body=body, match=EMBED))

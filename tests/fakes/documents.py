@@ -11,7 +11,7 @@ from pathlib import Path
 from backend.models.documents import Document, PageText, Terms, longer, share_bytes
 from backend.models.errors import InvalidRequest, NotFound, TooLarge
 from backend.models.run import SERVER, Owner
-from backend.storage.document_store import MAX_LISTED
+from backend.storage.document_store import MAX_LISTED, NO_QUOTA, Quota
 from backend.utils.cursor import cursor_page
 from backend.utils.ids import timed_id
 from backend.utils.names import clean_filename
@@ -30,6 +30,8 @@ class FakeDocuments:
         parts: AsyncIterator[bytes],
         max_bytes: int,
         terms: Callable[[], Terms] = Terms,
+        quota: Quota = NO_QUOTA,
+        begin: Callable[[Document], Document] = lambda document: document,
     ) -> Document:
         data = b""
         async for part in parts:
@@ -47,6 +49,8 @@ class FakeDocuments:
             same = replace(same, expires_at=longer(same.expires_at, expires_at))
             self.kept[owner, same.file_id] = same
             return same
+        kept = sum(each.size for each in self._newest(owner) if each.status != "failed")
+        quota.check(len(self._newest(owner)) + (same is None), kept + len(data))
         file_id = timed_id("file-", now) if same is None else same.file_id
         document = Document(
             file_id,
@@ -58,6 +62,7 @@ class FakeDocuments:
             purpose=agreed.purpose,
             expires_at=expires_at,
         )
+        document = begin(document)
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / file_id).write_bytes(data)
         self.kept[owner, file_id] = document
@@ -131,6 +136,9 @@ class FakeDocuments:
     async def pages(self, owner: Owner, file_id: str) -> list[PageText]:
         await self.get(owner, file_id)
         return list(self.texts.get((owner, file_id), []))
+
+    async def owners(self, owner: Owner) -> list[Owner]:
+        return sorted({whose for whose, _ in self.kept if _is_server(owner) or whose == owner}, key=str)
 
     async def expired(self, owner: Owner) -> list[tuple[Owner, Document]]:
         return [

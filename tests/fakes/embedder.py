@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from backend.embeddings.port import FloatArray
 
 DIMENSIONS = 64
+WINDOW = 8_192
+"""Words; so many that no chunk is cut for it, unless a test asks for fewer."""
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -25,8 +27,9 @@ class HashEmbedder:
     `texts` are all texts embedded so far; `error`, when set, is raised instead of embedding.
     """
 
-    def __init__(self, name: str = "hash", dimensions: int = DIMENSIONS) -> None:
+    def __init__(self, name: str = "hash", dimensions: int = DIMENSIONS, window: int = WINDOW) -> None:
         self.name = name
+        self.window = window
         self.texts: list[str] = []
         self.error: Exception | None = None
         self.closed = False

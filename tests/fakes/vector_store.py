@@ -22,7 +22,7 @@ _WORD = re.compile(r"[^\W_]+")
 
 @dataclass
 class _Shelf:
-    embedder: str = ""
+    recipe: str = ""
     dimension: int = 0
     chunks: dict[tuple[str, int], tuple[DocumentChunk, FloatArray]] = field(default_factory=dict)
 
@@ -44,7 +44,7 @@ class InMemoryVectorStore:
         owner: Owner,
         chunks: Sequence[DocumentChunk],
         vectors: FloatArray,
-        embedder: str,
+        recipe: str,
         *,
         collection: str = "",
     ) -> None:
@@ -53,16 +53,16 @@ class InMemoryVectorStore:
             raise InvalidRequest("The chunks need as many vectors of finite numbers.")
         if not chunks:
             return
-        if shelf.chunks and (shelf.embedder, shelf.dimension) != (embedder, vectors.shape[1]):
-            raise InvalidRequest(f"The index was made by {shelf.embedder}; index the documents again.")
-        shelf.embedder, shelf.dimension = embedder, vectors.shape[1]
+        if shelf.chunks and (shelf.recipe, shelf.dimension) != (recipe, vectors.shape[1]):
+            raise InvalidRequest(f"The index was made with {shelf.recipe}; index the documents again.")
+        shelf.recipe, shelf.dimension = recipe, vectors.shape[1]
         for chunk, vector in zip(chunks, vectors, strict=True):
             shelf.chunks[chunk.file_id, chunk.index] = (chunk, vector)
 
     async def search(
         self,
         owner: Owner,
-        vector: FloatArray,
+        vector: FloatArray | None,
         text: str,
         limit: int,
         files: Collection[str] | None = None,
@@ -73,24 +73,30 @@ class InMemoryVectorStore:
         self.searches.append((owner, text, None if files is None else tuple(files)))
         if not shelf.chunks:
             return []
-        if vector.shape != (shelf.dimension,):
+        if vector is not None and vector.shape != (shelf.dimension,):
             raise InvalidRequest("The query's vector has other dimensions than the index.")
         wanted = {word for word in _words(text) if len(word) > 3 or not word.isascii()}
         hits: list[Hit] = []
         for chunk, own in shelf.chunks.values():
             if files is None or chunk.file_id in files:
-                dense = float(own @ vector)
                 lexical = len(wanted & _words(chunk.text)) / max(1, len(wanted))
+                if vector is None:
+                    hits.append(Hit(chunk, lexical, {"lexical": lexical}))
+                    continue
+                dense = float(own @ vector)
                 score = min(1.0, max(0.0, (dense + lexical) / 2))
-                hits.append(Hit(chunk, score, {"dense": dense, "lexical": lexical}))
+                hits.append(Hit(chunk, score, {"dense": dense, "lexical": lexical}, own))
         best: dict[str, Hit] = {}
         for hit in sorted(hits, key=lambda hit: -hit.score):
             best.setdefault(" ".join(hit.chunk.text.casefold().split()), hit)
         return list(best.values())[: max(0, limit)]
 
-    async def chunks(self, owner: Owner, file_id: str, *, collection: str = "") -> list[DocumentChunk]:
+    async def chunks(
+        self, owner: Owner, file_id: str, *, first: int = 0, last: int | None = None, collection: str = ""
+    ) -> list[DocumentChunk]:
         found = (chunk for chunk, _ in self._shelf(owner, collection).chunks.values() if chunk.file_id == file_id)
-        return sorted(found, key=lambda chunk: chunk.index)
+        wanted = (chunk for chunk in found if chunk.index >= first and (last is None or chunk.index <= last))
+        return sorted(wanted, key=lambda chunk: chunk.index)
 
     async def delete(self, owner: Owner, file_id: str, *, collection: str = "") -> int:
         shelf = self._shelf(owner, collection)
@@ -102,9 +108,19 @@ class InMemoryVectorStore:
     async def count(self, owner: Owner, *, collection: str = "") -> int:
         return len(self._shelf(owner, collection).chunks)
 
-    async def needs_reindex(self, owner: Owner, embedder: str, *, collection: str = "") -> bool:
+    async def recipe(self, owner: Owner, *, collection: str = "") -> str | None:
         shelf = self._shelf(owner, collection)
-        return bool(shelf.chunks) and shelf.embedder != embedder
+        return shelf.recipe if shelf.chunks else None
+
+    async def needs_reindex(self, owner: Owner, recipe: str, *, collection: str = "") -> bool:
+        shelf = self._shelf(owner, collection)
+        return bool(shelf.chunks) and shelf.recipe != recipe
+
+    async def swap(self, owner: Owner, staged: str, *, collection: str = "") -> None:
+        self._shelf(owner, collection)
+        if not self._shelf(owner, staged).chunks:
+            raise NotFound("There is no such index.")
+        self._shelves[owner, collection] = self._shelves.pop((owner, staged))
 
     async def reset(self, owner: Owner, *, collection: str = "") -> None:
         self._shelf(owner, collection)

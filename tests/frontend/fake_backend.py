@@ -18,6 +18,7 @@ from fastapi import FastAPI, Request, UploadFile
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from tests.frontend import scripts
+from tests.frontend.fake_library import PAGES, FakeLibrary, fill_library, library_routes, page_of
 from tests.frontend.fake_runs import FakeRuns, fill_runs, run_routes
 from tests.frontend.fake_tools import FakeTools, fitting, tool_routes
 
@@ -49,6 +50,7 @@ class Fake:
     documents: dict[str, dict[str, Any]] = field(default_factory=dict)
     runs: FakeRuns = field(default_factory=FakeRuns)
     tools: FakeTools = field(default_factory=FakeTools)
+    library: FakeLibrary = field(default_factory=FakeLibrary)
     asked: list[dict[str, Any]] = field(default_factory=list)
     cancelled: int = 0
     refreshes: int = 0
@@ -81,6 +83,7 @@ def create_fake(fake: Fake) -> FastAPI:
     add_document_routes(app, fake)
     app.include_router(run_routes(lambda: fake.runs))
     app.include_router(tool_routes(lambda: fake.tools))
+    app.include_router(library_routes(lambda: fake.library))
 
     @app.get("/health")
     async def health() -> dict[str, Any]:
@@ -162,8 +165,8 @@ def add_conversation_routes(app: FastAPI, fake: Fake) -> None:
         return fake.conversations.get(session_id) or error(404, "There is no such conversation.")
 
     @app.patch("/api/conversations/{session_id}")
-    async def rename(session_id: str, body: dict[str, str]) -> dict[str, Any]:
-        fake.conversations[session_id]["title"] = body["title"]
+    async def change(session_id: str, body: dict[str, Any]) -> dict[str, Any]:
+        fake.conversations[session_id] |= body
         return fake.conversations[session_id]
 
     @app.delete("/api/conversations/{session_id}")
@@ -224,14 +227,7 @@ def add_document_routes(app: FastAPI, fake: Fake) -> None:
     async def page(file_id: str, number: int) -> Any:
         if file_id not in fake.documents:
             return error(404, "There is no such document.")
-        name = fake.documents[file_id]["filename"]
-        return {
-            "file_id": file_id,
-            "filename": name,
-            "page": number,
-            "pages": 32,
-            "text": scripts.page_text(number),
-        }
+        return page_of(file_id, fake.documents[file_id]["filename"], number)
 
 
 def document(id_: str, name: str, size: int, status: str, **extra: Any) -> dict[str, Any]:
@@ -270,6 +266,8 @@ def answer(fake: Fake, body: dict[str, Any]) -> Response:
     async def stream() -> AsyncIterator[bytes]:
         reply: dict[str, Any] = {"role": "assistant", "content": "", "timestamp": time.time(), "model": body["model"]}
         reply["run_id"] = "run_1"
+        if "collections" in body:
+            stored["collections"] = body["collections"]
         try:
             told = fitting(question, body.get("confirmed_tools", []))
             async for chunk in scripts.chunks(question, session_id, reply, fake.pace, told):
@@ -331,6 +329,10 @@ def fill(fake: Fake) -> None:
             created_at=now - 300,
         ),
     }
+    for number, (id_, page) in enumerate(PAGES.items()):
+        about = {"pages": page["pages"], "unit": page.get("unit", "page"), "created_at": now - 400 - number}
+        fake.documents[id_] = document(id_, page["filename"], 2_000, "ready", chunks=3, **about)
+    fill_library(fake.library)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { brief, count, duration, fileSize, findPassage, groupByAge } from "../../frontend/format.js";
-import { parseViewerPath, safeType, viewerPath } from "../../frontend/viewer.js";
+import { brief, citedPlace, count, duration, fileSize, groupByAge, plainQuote, unitPlace } from "../../frontend/format.js";
+import { parseViewerPath, placeOf, safeType, viewerPath } from "../../frontend/viewer.js";
 
 const table = (name, fn, rows) => {
   for (const [input, expected] of rows) test(`${name}(${JSON.stringify(input)}) is ${expected}`, () => assert.equal(fn(input), expected));
@@ -26,31 +26,43 @@ test("conversations are grouped by calendar day", () => {
   assert.deepEqual(groups.map((group) => [group.label, group.items.length]), [["Today", 2], ["Yesterday", 2], ["Last 7 days", 1], ["Last 30 days", 1], ["Earlier", 1]]);
 });
 
-const PAGE = "Staff handbook\n\nEither side may end the employ-\nment with a notice  period\nof three months. Probation is shorter for everybody.";
-const found = (text, quote) => {
-  const range = findPassage(text, quote);
-  return range && text.slice(...range);
-};
-test("a passage is found across line breaks, hyphens and case", () => {
-  assert.equal(found(PAGE, "either side may end the employment with a notice period of three months."), PAGE.slice(PAGE.indexOf("Either"), PAGE.indexOf(" Probation")));
+test("a place is named by what its document is made of", () => {
+  assert.equal(unitPlace("slide", 4, 12), "Slide 4 of 12");
+  assert.equal(unitPlace("sheet", 2, 3, "Q3"), "Sheet Q3");
+  assert.equal(unitPlace("chapter", 3, 9, "The lens"), "Chapter 3 of 9, The lens");
+  assert.equal(unitPlace("page", 3), "Page 3");
+  assert.equal(unitPlace("scroll", 3), "Page 3");
 });
-test("a passage that goes on overleaf is marked as far as this page has it", () => {
-  assert.equal(found(PAGE, "Probation is shorter for everybody. It continues on the next page for long."), "Probation is shorter for everybody.");
+
+test("a citation says where its passage stands", () => {
+  assert.equal(citedPlace({ page: 3 }), "Page 3");
+  assert.equal(citedPlace({ page: 2, unit: "sheet", label: "Q3", line: 4 }), "Sheet Q3");
+  assert.equal(citedPlace({ page: null, line: 120 }), "Line 120");
+  assert.equal(citedPlace({ line: 9, filename: "letter.docx" }), "");
+  assert.equal(citedPlace({}), "");
 });
-test("a passage that began on the page before is marked from where this page starts", () => {
-  assert.equal(found("of three months, counted in full. Then more.", "with a notice period of three months, counted in full."), "of three months, counted in full.");
+
+test("a passage in one line has no marks of tables and headings", () => {
+  assert.equal(plainQuote("# Fees\n\n| City | Fee |\n|---|---:|\n| Oslo | **12** |\n\nMore."), "Fees City · Fee Oslo · 12 More.");
+  assert.equal(plainQuote(null), "");
 });
-for (const quote of ["", null, "Nothing like this stands on the page at all."]) {
-  test(`no passage for ${JSON.stringify(quote)}`, () => assert.equal(findPassage(PAGE, quote), null));
-}
-test("offsets hold for letters whose lower case is longer", () => assert.equal(found("İİİ target", "target"), "target"));
 
 test("viewer addresses are read and written", () => {
   assert.equal(viewerPath("a/b", 3), "/files/a%2Fb/view#page=3");
-  assert.deepEqual(parseViewerPath("/files/a%2Fb/view", "#page=3"), { fileId: "a/b", page: 3 });
-  assert.deepEqual(parseViewerPath("/files/x/view/", ""), { fileId: "x", page: 1 });
-  assert.deepEqual(parseViewerPath("/files/x/view", "#page=0"), { fileId: "x", page: 1 });
+  assert.equal(viewerPath("x", null, 120), "/files/x/view#line=120");
+  assert.equal(viewerPath("x"), "/files/x/view");
+  assert.deepEqual(parseViewerPath("/files/a%2Fb/view", "#page=3"), { fileId: "a/b", page: 3, line: null });
+  assert.deepEqual(parseViewerPath("/files/x/view/", ""), { fileId: "x", page: 1, line: null });
+  assert.deepEqual(parseViewerPath("/files/x/view", "#page=0"), { fileId: "x", page: 1, line: null });
+  assert.deepEqual(parseViewerPath("/files/x/view", "#line=120"), { fileId: "x", page: 1, line: 120 });
   for (const path of ["/", "/files/x", "/files/x/y/view", "/files/%zz/view"]) assert.equal(parseViewerPath(path, ""), null);
+});
+
+test("a citation and a search hit are places to show", () => {
+  const citation = { file_id: "f", filename: "a.pdf", page: 3, quote: "Here.", start: 5, end: 10, heading: null };
+  assert.deepEqual(placeOf(citation), { fileId: "f", filename: "a.pdf", page: 3, quote: "Here.", start: 5, end: 10, line: null, heading: [], said: [] });
+  const hit = placeOf({ file_id: "f", page: null, line: 7, text: "There.", heading: ["Fees"] });
+  assert.deepEqual([hit.page, hit.line, hit.quote, hit.heading], [1, 7, "There.", ["Fees"]]);
 });
 
 test("xss_1 nothing that could run opens in this origin", () => {

@@ -121,6 +121,7 @@ async def chunks(
         "route": reply.get("route"),
         "steps": reply.get("steps", []),
         "citations": reply.get("citations", []),
+        "support": reply.get("support"),
     }
     yield chunk({"content": "", "hearth": summary, "annotations": []}, "stop")
     yield b"data: [DONE]\n\n"
@@ -188,6 +189,8 @@ async def document_answer(reply: dict[str, Any], pace: float) -> AsyncIterator[b
     async for piece in words(DOCUMENT, reply, pace):
         yield piece
     source = {"kind": "document", "file_id": "doc-1", "filename": "staff-handbook.pdf", "score": 0.91}
+    source |= {"unit": "page", "heading": ["Staff handbook", "Ending the employment"], "parts": {"dense": 0.88}}
+    reply["support"] = {"status": "supported", "dropped": 1, "reason": "One quotation was not found."}
     reply["citations"] = [
         {**source, "index": 1, "page": 3, "quote": QUOTE, "url": "/files/doc-1/view#page=3", "start_index": 70},
         {**source, "index": 2, "page": 7, "quote": "Open leave is paid out with the last salary.", "start_index": 90},

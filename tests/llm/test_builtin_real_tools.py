@@ -22,7 +22,7 @@ HANDBOOK = ["handbook.pdf"]
 def specs() -> tuple[ToolSpec, ...]:
     """Proposing needs none of a tool's services."""
     nothing = cast("Any", None)
-    tools = [DataAnalysis(nothing, nothing), MathCalculator(nothing), RagRetriever(nothing, nothing, nothing)]
+    tools = [DataAnalysis(nothing, nothing), MathCalculator(nothing), RagRetriever(nothing, nothing)]
     return ToolRegistry(tools).toolbox(CONTEXT).specs()
 
 

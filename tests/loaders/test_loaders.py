@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from backend.bootstrap import discover_loaders
+from backend.loaders.decoding import decode
 from backend.loaders.parse_job import clean, parse
 from backend.loaders.port import Loader, LoadRefused
-from backend.loaders.text import decode
 from backend.workers.port import Refusal
 from tests.handbook import FACTS, PAGES, handbook_pdf
 
@@ -58,7 +58,7 @@ def test_no_two_loaders_claim_an_extension() -> None:
         ("docx", b"PK\x03\x04", ".docx", True),
         ("docx", b"%PDF-", ".docx", False),
         ("text", "Grüße".encode("latin-1"), ".txt", True),
-        ("text", "Grüße".encode("utf-16"), ".md", True),
+        ("markdown", "Grüße".encode("utf-16"), ".md", True),
         ("text", b"\x89PNG\r\n\x1a\n\x00\x00", ".txt", False),
         ("text", bytes(range(32)) * 20, ".txt", False),
         ("json", b' {"a": 1}', ".json", True),
@@ -73,7 +73,7 @@ def test_up_2_kind_is_decided_by_content_and_extension(name: str, head: bytes, e
 
 def test_pdf_pages_keep_their_numbers(tmp_path: Path) -> None:
     pages, result = run(write(tmp_path, handbook_pdf()), "pdf")
-    assert [page["page"] for page in pages] == list(range(1, PAGES + 1))
+    assert [page["number"] for page in pages] == list(range(1, PAGES + 1))
     assert result["pages"] == PAGES and pages[-1]["done"] == 1.0
     for number, fact in FACTS.items():
         assert fact[:30] in pages[number - 1]["text"]
@@ -169,15 +169,7 @@ def test_html_shows_what_a_reader_sees(tmp_path: Path) -> None:
         b"<head><title>t</title></head><h2>Big</h2><p>One <b>two</b></p><script>evil()</script><nav>menu</nav>x &amp; y"
     )
     pages, _ = run(write(tmp_path, raw), "html")
-    assert pages[0]["text"].splitlines() == ["## Big", "One two", "x & y"]
-
-
-def test_chunks_keep_to_their_size(tmp_path: Path) -> None:
-    words = " ".join(f"word{n}" for n in range(2000))
-    pages, _ = run(write(tmp_path, words.encode()), "text", size=300, overlap=60)
-    chunks = pages[0]["chunks"]
-    assert len(chunks) > 30 and max(map(len, chunks)) <= 300
-    assert chunks[0][-20:] in chunks[1], "neighbours overlap"
+    assert pages[0]["text"] == "# t\n\n## Big\n\nOne two\n\nx & y" and pages[0]["form"] == "markdown"
 
 
 @pytest.mark.parametrize("content", [b"", b"  \n \t "], ids=["empty", "blank"])

@@ -4,14 +4,17 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from backend.models.documents import PageText
-from backend.models.errors import InvalidRequest, NotFound, TooLarge
+from backend.models.documents import Document, PageText
+from backend.models.errors import InvalidRequest, NotFound, TooLarge, UnsupportedFile
 from backend.models.run import SERVER
+from backend.storage import json_files
+from backend.storage.document_store import Quota
 from backend.storage.stores import Stores
-from tests.storage.samples import ALICE, BOB, parts, upload
+from tests.storage.samples import ALICE, BOB, parts, settings_for, upload
 
 
 async def test_received_bytes_are_registered_as_uploaded(stores: Stores) -> None:
@@ -194,3 +197,88 @@ async def test_unfinished_documents_of_all_owners_are_for_the_server_oldest_firs
     await stores.documents.update(ALICE, processing)
     assert await stores.documents.unfinished(SERVER) == [(BOB, first), (ALICE, processing)]
     assert await stores.documents.unfinished(ALICE) == [(ALICE, processing)]
+
+
+async def receive(stores: Stores, data: bytes, quota: Quota) -> Document:
+    return await stores.documents.receive(ALICE, "x.txt", parts(data), 1_000_000, quota=quota)
+
+
+@pytest.mark.parametrize(
+    ("quota", "words"),
+    [(Quota(documents=2), "2 documents"), (Quota(bytes=1000), "MB together")],
+    ids=["count", "bytes"],
+)
+async def test_up_5_full_quota_refuses_what_is_new_and_leaves_nothing(stores: Stores, quota: Quota, words: str) -> None:
+    first = await receive(stores, b"a" * 400, quota)
+    await receive(stores, b"b" * 600, quota)
+    with pytest.raises(TooLarge, match=words) as refusal:
+        await receive(stores, b"c", quota)
+    assert refusal.value.code == "quota_exceeded"
+    assert (await receive(stores, b"a" * 400, quota)).file_id == first.file_id
+    assert (await stores.documents.list_documents(ALICE))[1] == 2
+    folder = (await stores.documents.path(ALICE, first.file_id)).parent
+    assert len([path for path in folder.rglob("*") if path.is_file() and path.read_bytes() == b"c"]) == 0
+    await stores.documents.receive(BOB, "x.txt", parts(b"c"), 100, quota=quota)
+    await stores.documents.delete(ALICE, first.file_id)
+    assert (await receive(stores, b"c", quota)).status == "uploaded"
+
+
+async def test_up_5_failed_document_takes_no_bytes_of_the_quota_and_may_start_over(stores: Stores) -> None:
+    quota = Quota(documents=1, bytes=100)
+    first = await receive(stores, b"x" * 100, quota)
+    await stores.documents.update(ALICE, replace(first, status="failed", error="It is damaged."))
+    assert (await receive(stores, b"x" * 100, quota)).file_id == first.file_id
+
+
+async def test_up_5_uploads_at_once_never_exceed_the_quota(stores: Stores) -> None:
+    quota = Quota(documents=5)
+    ends = await asyncio.gather(
+        *(receive(stores, f"data {n}".encode(), quota) for n in range(12)), return_exceptions=True
+    )
+    assert sum(isinstance(end, TooLarge) for end in ends) == 7
+    assert (await stores.documents.list_documents(ALICE))[1] == 5
+
+
+async def test_new_document_begins_in_the_state_it_is_given(stores: Stores) -> None:
+    def begin(document: Document) -> Document:
+        return replace(document, status="processing", content_type="text/plain")
+
+    async def received() -> Document:
+        return await stores.documents.receive(ALICE, "x.txt", parts(b"data"), 100, begin=begin)
+
+    document = await received()
+    assert (document.status, document.content_type) == ("processing", "text/plain")
+    assert await stores.documents.get(ALICE, document.file_id) == document
+    await stores.documents.update(ALICE, replace(document, status="ready"))
+    assert (await received()).status == "ready", "what is there already does not begin again"
+
+
+async def test_new_document_that_may_not_begin_leaves_nothing(stores: Stores) -> None:
+    def refuse(document: Document) -> Document:
+        raise UnsupportedFile("Nobody can read it.")
+
+    with pytest.raises(UnsupportedFile):
+        await stores.documents.receive(ALICE, "x.txt", parts(b"data"), 100, begin=refuse)
+    assert await stores.documents.list_documents(ALICE) == ([], 0)
+
+
+async def test_what_two_stores_of_one_folder_do_in_turn_is_seen_by_both(tmp_path: Path) -> None:
+    one, other = (json_files.create(settings_for(tmp_path / "data")) for _ in range(2))
+    for number in range(20):
+        writer, reader = (one, other) if number % 2 else (other, one)
+        document = await upload(writer, ALICE, f"data {number}".encode())
+        assert (await reader.documents.get(ALICE, document.file_id)) == document
+        await reader.documents.update(ALICE, replace(document, status="ready", chunks=number))
+        assert (await writer.documents.get(ALICE, document.file_id)).chunks == number
+        assert (await writer.documents.list_documents(ALICE))[1] == number + 1
+        if number % 3 == 0:
+            await reader.documents.update(ALICE, replace(document, status="failed"))
+            assert (await writer.documents.get(ALICE, document.file_id)).status == "failed"
+    for stores in (one, other):
+        await stores.aclose()
+
+
+async def test_owners_of_documents_are_told_to_the_server(stores: Stores) -> None:
+    await upload(stores, ALICE, b"one")
+    await upload(stores, BOB, b"two")
+    assert set(await stores.documents.owners(SERVER)) == {ALICE, BOB}

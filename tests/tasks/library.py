@@ -8,6 +8,7 @@ from pathlib import Path
 
 from backend.bootstrap import create_collections, discover_loaders
 from backend.config.settings import Settings
+from backend.embeddings.port import Embedders
 from backend.models.collections import Chunking
 from backend.models.documents import Document, Terms
 from backend.models.run import DEFAULT_TENANT, Owner
@@ -18,6 +19,7 @@ from backend.tasks.ingest_task import IngestTask
 from backend.tasks.partial_uploads import PartialUploads
 from backend.tasks.table_import import TableImport
 from backend.vector_store.port import VectorStore
+from backend.workers.port import Worker
 from tests.fakes.embedder import HashEmbedder
 from tests.fakes.stores import fake_stores
 from tests.fakes.vector_store import InMemoryVectorStore
@@ -42,12 +44,16 @@ class Library:
         stores: Stores | None = None,
         vectors: VectorStore | None = None,
         embedder: HashEmbedder | None = None,
+        *,
+        worker: Worker | None = None,
+        embedders: Embedders | None = None,
+        **values: object,
     ) -> None:
-        settings = Settings(_env_file=None, max_upload_mb=1)
+        settings = Settings(_env_file=None, data_dir=folder, **{"max_upload_mb": 1, **values})
         self.stores = stores or fake_stores(folder)
         self.vectors = vectors or InMemoryVectorStore()
         self.embedder = embedder or HashEmbedder()
-        worker = InlineWorker()
+        worker = worker or InlineWorker()
         self.ingest = IngestTask(
             settings,
             self.stores.documents,
@@ -56,6 +62,7 @@ class Library:
             worker,
             discover_loaders(),
             TableImport(settings, self.stores.tables, worker),
+            embedders,
         )
         self.collections: Collections = create_collections(self.stores, self.vectors, self.embedder, self.ingest)
         self.uploads = PartialUploads(settings, self.stores.uploads, self.ingest)

@@ -82,5 +82,5 @@ def test_auth_8_memory_of_failures_is_bounded() -> None:
 
 def test_agents_are_found_without_importing_them() -> None:
     agents = discover_agents()
-    assert set(agents) == {"react", "plan_execute"}
+    assert set(agents) == {"react", "plan_execute", "documents"}
     assert all(len(agent.when_to_use) > 20 for agent in agents.values())

@@ -48,7 +48,8 @@ class ParsingWorker:
             raise self.error
         text = path.read_text()
         assert on_progress is not None
-        on_progress({"page": None, "text": text, "chunks": text.split("\n\n")})
+        pieces = [{"text": part, "start": 0, "end": len(part), "line": 1, "heading": []} for part in text.split("\n\n")]
+        on_progress({"number": None, "text": text, "chunks": pieces})
         return {"pages": None}
 
     async def aclose(self) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from backend.models.collections import ANYTHING, Chunking, SearchLimits
-from backend.models.errors import UpstreamUnreachable
+from backend.models.collections import ANYTHING, Chunking, Collection, SearchLimits
+from backend.models.documents import embedder_of
+from backend.models.errors import StorageFull, UpstreamUnreachable
 from backend.tasks.collection_index import PIECE_CHARS
 from backend.tasks.collection_views import Draft, NewFile
 from backend.tools.collection_search import PIECES
@@ -65,7 +67,7 @@ async def test_pieces_that_the_embedder_would_cut_are_halved(tmp_path: Path) -> 
         def count_tokens(self, texts):  # type: ignore[no-untyped-def]
             return min(256, sum(map(len, texts)))
 
-    library = Library(tmp_path, embedder=Narrow())
+    library = Library(tmp_path, embedder=Narrow(window=256))
     file_id = await library.put("a.txt", LONG)
     library.embedder.texts.clear()
     shelf = await library.shelf(file_id, chunking=Chunking(1000, 0))
@@ -73,6 +75,38 @@ async def test_pieces_that_the_embedder_would_cut_are_halved(tmp_path: Path) -> 
     assert "".join(await library.collections.content(ALICE, shelf, file_id)) == LONG
     assert max(chunk.index % PIECES for chunk in await library.vectors.chunks(ALICE, file_id, collection=shelf)) > 10
     await library.aclose()
+
+
+async def test_pieces_know_their_place_and_are_embedded_with_their_headings(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    text = f"# House\n\n{'Rooms are warm. ' * 60}\n\n## Garden\n\n{'Roses are red. ' * 60}\n"
+    file_id = await library.put("a.md", text)
+    library.embedder.texts.clear()
+    shelf = await library.shelf(file_id, chunking=Chunking(100, 0))
+    (page,) = await library.stores.documents.pages(ALICE, file_id)
+    chunks = await library.vectors.chunks(ALICE, file_id, collection=shelf)
+    assert page.form == "markdown" and len(chunks) > 4
+    for chunk in chunks:
+        assert page.text[chunk.start : chunk.end] == chunk.text
+        assert chunk.line == page.text.count("\n", 0, chunk.start) + 1
+    assert chunks[-1].heading == ("House", "Garden")
+    assert any(text.startswith("House > Garden\nRoses") or "House > Garden" in text for text in library.embedder.texts)
+    await library.aclose()
+
+
+async def test_an_index_made_in_an_older_way_is_made_again_at_the_start(library: Library) -> None:
+    file_id = await library.put("a.txt", LEAVE)
+    shelf = await library.shelf(file_id, chunking=SMALL)
+
+    def older(collection: Collection) -> Collection:
+        return collection.with_file(replace(collection.files[file_id], embedder=library.embedder.name))
+
+    await library.stores.collections.change(ALICE, shelf, older)
+    other = Library(Path("unused"), library.stores, library.vectors, library.embedder)
+    await other.collections.resume()
+    await other.collections.idle(ALICE, shelf)
+    assert (await other.done(shelf, file_id)).file.embedder.startswith("blocks-")
+    await other.aclose()
 
 
 async def test_another_splitting_makes_the_index_again(library: Library) -> None:
@@ -117,8 +151,10 @@ async def test_an_index_of_another_embedder_is_made_again_at_the_start(library: 
     shelf = await library.shelf(file_id, chunking=SMALL)
     other = Library(Path("unused"), library.stores, library.vectors, HashEmbedder("other", 32))
     await other.collections.resume()
-    assert (await other.done(shelf, file_id)).file.embedder == "other"
-    assert not await library.vectors.needs_reindex(ALICE, "other", collection=shelf)
+    await other.collections.idle(ALICE, shelf)
+    assert embedder_of((await other.done(shelf, file_id)).file.embedder) == "other"
+    recipe = await library.vectors.recipe(ALICE, collection=shelf)
+    assert recipe is not None and embedder_of(recipe) == "other"
     await other.aclose()
 
 
@@ -126,14 +162,64 @@ async def test_an_index_that_was_damaged_is_made_again_when_it_is_searched(tmp_p
     library = Library(tmp_path / "files", vectors=FaissVectorStore(tmp_path / "vectors"))
     file_id = await library.put("a.txt", LEAVE)
     shelf = await library.shelf(file_id, chunking=SMALL)
-    (segment,) = (tmp_path / "vectors" / ALICE.user / "collections" / shelf).glob("0*/*.jsonl")
-    segment.write_bytes(b"rubbish\n")
+    folder = tmp_path / "vectors" / ALICE.user / "collections" / shelf
+    for part in folder.glob("0*/*"):
+        part.write_bytes(b"rubbish\n")
     again = Library(tmp_path / "files", library.stores, FaissVectorStore(tmp_path / "vectors"), library.embedder)
     assert await found(again, shelf, "annual leave") == []
-    await again.settled(shelf)
+    await again.collections.idle(ALICE, shelf)
     assert await found(again, shelf, "annual leave") == [file_id]
     await library.aclose()
     await again.aclose()
+
+
+async def test_the_old_index_serves_until_the_new_one_is_whole(library: Library) -> None:
+    kept, gone = await library.put("a.txt", LEAVE), await library.put("b.txt", PARKING)
+    shelf = await library.shelf(kept, gone, chunking=SMALL)
+    reached, go_on = asyncio.Event(), asyncio.Event()
+    embedder = HashEmbedder("other", 32)
+    embed = embedder.embed_documents
+
+    async def slow(texts: list[str]):  # type: ignore[no-untyped-def]
+        reached.set()
+        await go_on.wait()
+        return await embed(texts)
+
+    embedder.embed_documents = slow  # type: ignore[method-assign, assignment]
+    other = Library(Path("unused"), library.stores, library.vectors, embedder)
+    await other.collections.resume()
+    await reached.wait()
+    assert (await found(library, shelf, "annual leave"))[0] == kept
+    assert (await found(library, shelf, "visitors park"))[0] == gone
+    assert (await other.collections.get(ALICE, shelf)).status == "completed"
+    # What is taken out meanwhile does not come back with the new index.
+    await other.collections.detach(ALICE, shelf, gone)
+    go_on.set()
+    await other.collections.idle(ALICE, shelf)
+    del embedder.embed_documents
+    assert await found(other, shelf, "annual leave") == [kept]
+    assert await library.vectors.chunks(ALICE, gone, collection=shelf) == []
+    assert await library.vectors.recipe(ALICE, collection=f"renew-{shelf}") is None
+    await other.aclose()
+
+
+async def test_a_disk_that_refuses_the_new_index_leaves_the_old_one(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file_id = await library.put("a.txt", LEAVE)
+    shelf = await library.shelf(file_id, chunking=SMALL)
+    other = Library(Path("unused"), library.stores, library.vectors, HashEmbedder("other", 32))
+
+    async def full(*_: object, **__: object) -> None:
+        raise StorageFull("The disk is full.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(library.vectors, "add", full)
+        await other.collections.resume()
+        await other.collections.idle(ALICE, shelf)
+    assert await found(library, shelf, "annual leave") == [file_id]
+    assert await library.vectors.recipe(ALICE, collection=f"renew-{shelf}") is None
+    await other.aclose()
 
 
 async def test_an_embedder_that_fails_fails_the_file_alone_and_it_can_be_put_in_again(library: Library) -> None:

@@ -56,6 +56,7 @@ def catalog(
         ("hearth-chat", "a:1b", "chat"),
         ("hearth-react", "a:1b", "react"),
         ("hearth-plan", "a:1b", "plan_execute"),
+        ("hearth-documents", "a:1b", "documents"),
         ("b:2b", "b:2b", "auto"),
         ("hearth-builtin", "hearth-builtin", "auto"),
     ],

@@ -101,7 +101,7 @@ async def test_attributes_filter_threshold_and_number_hold_for_the_run(desk: Des
     assert [(hit["filename"], hit["attributes"]) for hit in result.data["hits"]] == [("old.txt", {"year": 1999})]
     one = await desk.ask("annual leave of an employee", limited(shelf, search=SearchLimits(max_results=1)), top_k=5)
     assert len(one.sources) == 1
-    high = await desk.ask("where do visitors park, which gate", limited(shelf, search=SearchLimits(threshold=0.3)))
+    high = await desk.ask("where do visitors park, which gate", limited(shelf, search=SearchLimits(threshold=0.45)))
     assert names(high) == ["parking.txt"]
     assert names(await desk.ask("annual leave", limited(shelf, search=SearchLimits(threshold=0.99)))) == []
 

@@ -15,7 +15,8 @@ from backend.models.run import DEFAULT_TENANT, Owner, RunContext
 from backend.models.tools import ToolResult
 from backend.tools.port import ToolServices
 from backend.tools.rag_cues import asks_for_names
-from backend.tools.rag_retriever import MIN_OVERLAP, Arguments, RagRetriever, create
+from backend.tools.rag_retriever import Arguments, RagRetriever, create
+from backend.tools.retrieval_passages import MIN_OVERLAP
 from backend.vector_store.faiss import FaissVectorStore
 from backend.vector_store.port import VectorStore
 from tests.fakes.embedder import HashEmbedder
@@ -103,20 +104,30 @@ async def test_the_best_passage_is_found_with_its_file_page_and_score(desk: Desk
 
 
 async def test_data_holds_the_same_hits_as_the_sources(desk: Desk) -> None:
-    await desk.put("handbook.pdf", (3, LEAVE))
+    file_id = await desk.put("handbook.pdf", (3, LEAVE))
     result = await desk.run("annual leave")
+    (source,) = result.sources
     assert result.data == {
+        "query": "annual leave",
         "hits": [
             {
-                "file_id": source.file_id,
+                "file_id": file_id,
                 "filename": "handbook.pdf",
                 "page": 3,
+                "unit": "page",
+                "label": "",
+                "heading": [],
+                "line": None,
+                "start": None,
+                "end": None,
                 "score": source.score,
+                "parts": dict(source.parts),
                 "text": LEAVE,
+                "url": f"/files/{file_id}/view#page=3",
             }
-            for source in result.sources
-        ]
+        ],
     }
+    assert {"dense", "lexical", "fused", "mmr"} <= source.parts.keys()
     assert result.text == "Found 1 passage in handbook.pdf."
 
 
@@ -210,7 +221,7 @@ async def test_a_chance_letter_in_common_is_no_overlap(desk: Desk) -> None:
 async def test_without_documents_it_says_so_and_embeds_nothing(desk: Desk) -> None:
     result = await desk.run("annual leave")
     assert "no documents" in result.text
-    assert (result.error, result.sources, result.data) == (None, (), {"hits": []})
+    assert (result.error, result.sources, result.data) == (None, (), {"hits": [], "query": "annual leave"})
     assert desk.embedder.texts == []
 
 
@@ -218,16 +229,16 @@ async def test_when_nothing_fits_it_says_so(desk: Desk) -> None:
     await desk.put("handbook.pdf", (1, LEAVE))
     result = await desk.run("piano tuning")
     assert "Nothing relevant" in result.text
-    assert (result.error, result.sources, result.data) == (None, (), {"hits": []})
+    assert (result.error, result.sources, result.data) == (None, (), {"hits": [], "query": "piano tuning"})
 
 
-async def test_an_index_of_another_embedder_is_not_searched(desk: Desk) -> None:
-    await desk.put("handbook.pdf", (1, LEAVE))
+async def test_an_index_of_an_embedder_that_is_gone_is_searched_by_words(desk: Desk) -> None:
+    await desk.put("handbook.pdf", (1, LEAVE), (2, PARKING))
     desk.embedder.name = "other"
-    result = await desk.run("annual leave")
-    assert result.error is not None
-    assert "indexed again" in result.error
-    assert result.sources == ()
+    (source,) = (await desk.run("annual leave")).sources
+    assert source.quote == LEAVE
+    assert "dense" not in source.parts
+    assert desk.embedder.texts == [LEAVE, PARKING]
 
 
 # ---- named files --------------------------------------------------------------------------------
@@ -308,7 +319,7 @@ def test_arguments_that_do_not_fit_are_refused(arguments: dict[str, object]) -> 
 
 def test_the_schema_describes_every_argument() -> None:
     schema = schema_of(RagRetriever.Args)
-    assert set(schema["properties"]) == {"query", "top_k", "files"}
+    assert set(schema["properties"]) == {"query", "top_k", "files", "types", "after", "before"}
     assert schema["required"] == ["query"]
     assert all(each.get("description") for each in schema["properties"].values())
 

@@ -7,6 +7,7 @@ import asyncio
 import numpy as np
 import pytest
 
+from backend.models.documents import DocumentChunk
 from backend.models.errors import InvalidRequest, NotFound
 from backend.models.run import Owner
 from tests.fakes.embedder import HashEmbedder
@@ -118,6 +119,87 @@ async def test_several_files_can_be_added_in_one_call(room: Room) -> None:
 async def test_adding_nothing_changes_nothing(room: Room) -> None:
     await room.store.add(ALICE, [], np.zeros((0, 64), dtype=np.float32), "hash")
     assert await room.store.count(ALICE) == 0
+
+
+async def test_without_a_vector_words_alone_count(room: Room) -> None:
+    await room.add(ALICE, chunk(VACATION), chunk(PARKING, index=1), chunk(CANTEEN, "f2"))
+    hits = await room.store.search(ALICE, None, "parking visitors", 1)
+    assert [hit.chunk.text for hit in hits] == [PARKING]
+    assert hits[0].parts.keys() == {"lexical"}
+    assert hits[0].parts["lexical"] > 0
+
+
+async def test_hits_carry_the_vector_of_their_chunk(room: Room) -> None:
+    await room.add(ALICE, chunk(VACATION), chunk(PARKING, "f2"))
+    query = await room.embedder.embed_query("parking")
+    for hit in await room.store.search(ALICE, query, "parking", 5):
+        assert hit.vector is not None
+        assert hit.vector == pytest.approx((await room.embedder.embed_documents([hit.chunk.text]))[0], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "wanted"),
+    [(0, None, [0, 1, 2, 5]), (1, 2, [1, 2]), (2, None, [2, 5]), (0, 0, [0]), (3, 4, []), (6, None, [])],
+)
+async def test_a_part_of_a_file_can_be_read(room: Room, first: int, last: int | None, wanted: list[int]) -> None:
+    await room.add(ALICE, *(chunk(f"text {n}", index=n) for n in (5, 0)), chunk("other", "f2", 1))
+    await room.add(ALICE, *(chunk(f"text {n}", index=n) for n in (2, 1)))
+    found = await room.store.chunks(ALICE, "f1", first=first, last=last)
+    assert [each.index for each in found] == wanted
+
+
+async def test_all_that_is_known_of_a_chunk_comes_back(room: Room) -> None:
+    whole = DocumentChunk(
+        "f1", "Bücher.xlsx", 3, "a text", 2, "sheet", "Übersicht", ("Kapitel", "Abschnitt"), 10, 16, 4
+    )
+    await room.add(ALICE, whole)
+    assert await room.store.chunks(ALICE, "f1") == [whole]
+    assert [hit.chunk for hit in await room.store.search(ALICE, None, "text", 1)] == [whole]
+
+
+async def test_the_recipe_of_an_index_is_known_while_it_holds_something(room: Room) -> None:
+    assert await room.store.recipe(ALICE) is None
+    await room.add(ALICE, chunk(VACATION))
+    assert await room.store.recipe(ALICE) == room.embedder.name
+    await room.store.delete(ALICE, "f1")
+    assert await room.store.recipe(ALICE) is None
+
+
+# ---- swapping -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("collection", ["", "vs_1"], ids=["main", "collection"])
+async def test_a_staged_index_takes_the_place_of_another(room: Room, collection: str) -> None:
+    await room.add(ALICE, chunk(VACATION), chunk(CANTEEN, "f2"), collection=collection)
+    await room.add(ALICE, chunk("apart"), collection="vs_9")
+    other = Room(room.store, HashEmbedder("other", 32))
+    await other.add(ALICE, chunk(PARKING), collection="staged")
+    assert await room.find(ALICE, "vacation", 1, collection=collection) == [VACATION]
+    await room.store.swap(ALICE, "staged", collection=collection)
+    assert await other.find(ALICE, "anything", collection=collection) == [PARKING]
+    assert await room.store.recipe(ALICE, collection=collection) == "other"
+    assert await room.store.count(ALICE, collection="staged") == 0
+    assert await room.find(ALICE, "x", collection="vs_9") == ["apart"]
+    await other.add(ALICE, chunk(VACATION, "f2"), collection=collection)
+    assert await room.store.count(ALICE, collection=collection) == 2
+    await room.add(ALICE, chunk("staged again"), collection="staged")
+    assert await room.find(ALICE, "x", collection="staged") == ["staged again"]
+
+
+async def test_an_index_can_be_put_where_there_is_none(room: Room) -> None:
+    await room.add(ALICE, chunk(PARKING), collection="staged")
+    await room.store.swap(ALICE, "staged")
+    assert await room.find(ALICE, "parking") == [PARKING]
+
+
+async def test_nothing_staged_changes_nothing(room: Room) -> None:
+    await room.add(ALICE, chunk(VACATION))
+    with pytest.raises(NotFound):
+        await room.store.swap(ALICE, "staged")
+    await room.add(BOB, chunk(PARKING), collection="staged")
+    with pytest.raises(NotFound):
+        await room.store.swap(ALICE, "staged")
+    assert await room.find(ALICE, "x") == [VACATION]
 
 
 # ---- deleting -----------------------------------------------------------------------------------
@@ -369,6 +451,18 @@ async def test_everything_is_there_after_a_restart(open_store: OpenStore) -> Non
     assert (await after.store.count(ALICE), await after.store.count(BOB)) == (2, 1)
     assert await after.store.needs_reindex(ALICE, "other")
     assert not await after.store.needs_reindex(ALICE, "hash")
+    await after.store.aclose()
+
+
+async def test_a_swap_lasts(open_store: OpenStore) -> None:
+    before = Room(open_store(), HashEmbedder())
+    await before.add(ALICE, chunk(VACATION))
+    await before.add(ALICE, chunk(PARKING), collection="staged")
+    await before.store.swap(ALICE, "staged")
+    await before.store.aclose()
+    after = Room(open_store(), HashEmbedder())
+    assert await after.find(ALICE, "parking") == [PARKING]
+    assert await after.store.count(ALICE, collection="staged") == 0
     await after.store.aclose()
 
 

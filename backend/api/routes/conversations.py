@@ -12,7 +12,7 @@ from starlette.responses import Response
 from backend.api.deps import CurrentOwner, ServicesDep, json_body, page_of, read_json
 from backend.api.downloads import attachment
 from backend.models.conversations import Conversation, ConversationInfo
-from backend.models.schemas import TitleRequest
+from backend.models.schemas import ConversationChange
 from backend.tasks.forgetting import forget_conversation
 
 router = APIRouter(prefix="/api/conversations", tags=["conversations"])
@@ -25,6 +25,7 @@ def as_json(info: ConversationInfo) -> dict[str, Any]:
         "created_at": info.created_at,
         "updated_at": info.updated_at,
         "messages": info.messages,
+        "collections": list(info.collections),
     }
 
 
@@ -51,12 +52,22 @@ async def get_conversation(session_id: str, owner: CurrentOwner, services: Servi
     return whole(await services.stores.conversations.get(owner, session_id))
 
 
-@router.patch("/{session_id}", openapi_extra=json_body(TitleRequest))
-async def rename_conversation(
+@router.patch("/{session_id}", openapi_extra=json_body(ConversationChange))
+async def change_conversation(
     session_id: str, request: Request, owner: CurrentOwner, services: ServicesDep
 ) -> dict[str, Any]:
-    body = await read_json(request, TitleRequest)
-    return as_json(await services.stores.conversations.rename(owner, session_id, body.title))
+    """Another title, or other collections to search (none: all documents)."""
+    body = await read_json(request, ConversationChange)
+    conversations = services.stores.conversations
+    info = await conversations.info(owner, session_id)
+    if body.collections is not None:
+        chosen = tuple(dict.fromkeys(body.collections))
+        for collection_id in chosen:
+            await services.stores.collections.find(owner, collection_id)
+        info = await conversations.choose(owner, session_id, chosen)
+    if body.title is not None:
+        info = await conversations.rename(owner, session_id, body.title)
+    return as_json(info)
 
 
 @router.delete("/{session_id}", status_code=204, response_class=Response)

@@ -51,6 +51,7 @@ def as_json(document: Document) -> dict[str, Any]:
         "progress": round(document.progress, 3),
         "chunks": document.chunks,
         "pages": document.pages,
+        "unit": document.unit,
         "error": document.error,
         "note": document.note,
         "created_at": document.created_at,
@@ -89,7 +90,8 @@ async def list_documents(owner: CurrentOwner, services: ServicesDep, page: int =
 
 @router.get("/documents/{file_id}")
 async def get_document(file_id: str, owner: CurrentOwner, services: ServicesDep) -> dict[str, Any]:
-    return as_json(await services.stores.documents.get(owner, file_id))
+    """Also one that somebody shares with the caller in a collection; so the ones below."""
+    return as_json((await services.sharing.document(owner, file_id))[1])
 
 
 @router.delete("/documents/{file_id}", status_code=204, response_class=Response)
@@ -102,16 +104,16 @@ async def delete_document(file_id: str, owner: CurrentOwner, services: ServicesD
 @router.get("/documents/{file_id}/content", response_model=None)
 async def get_content(file_id: str, owner: CurrentOwner, services: ServicesDep) -> Response:
     """The original bytes, as a download."""
-    document = await services.stores.documents.get(owner, file_id)
-    path = await services.stores.documents.path(owner, file_id)
+    home, document = await services.sharing.document(owner, file_id)
+    path = await services.stores.documents.path(home, file_id)
     return FileResponse(path, media_type=document.content_type, headers=attachment(document.filename))
 
 
 @router.get("/documents/{file_id}/view", response_model=None)
 async def view(file_id: str, owner: CurrentOwner, services: ServicesDep) -> Response:
     """The original bytes for showing in place (`#page=n` works for PDF); only kinds that cannot run script."""
-    document = await services.stores.documents.get(owner, file_id)
-    path = await services.stores.documents.path(owner, file_id)
+    home, document = await services.sharing.document(owner, file_id)
+    path = await services.stores.documents.path(home, file_id)
     headers = attachment(document.filename)
     if document.content_type in INLINE_TYPES:
         headers["content-disposition"] = headers["content-disposition"].replace("attachment", "inline", 1)
@@ -121,13 +123,18 @@ async def view(file_id: str, owner: CurrentOwner, services: ServicesDep) -> Resp
 @router.get("/documents/{file_id}/pages/{number}")
 async def get_page(file_id: str, number: int, owner: CurrentOwner, services: ServicesDep) -> dict[str, Any]:
     """The extracted text of one page; page 1 of a format without pages is the whole text."""
-    document = await services.stores.documents.get(owner, file_id)
-    page = await services.stores.documents.page_text(owner, file_id, number if document.pages else None)
+    home, document = await services.sharing.document(owner, file_id)
+    page = await services.stores.documents.page_text(home, file_id, number if document.pages else None)
     return {
         "file_id": file_id,
         "filename": document.filename,
+        "content_type": document.content_type,
         "page": page.number,
         "pages": document.pages,
+        "unit": page.unit,
+        "label": page.label,
+        "form": page.form,
+        "scanned": page.scanned,
         "text": page.text,
     }
 

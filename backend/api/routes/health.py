@@ -50,6 +50,9 @@ async def ready(services: ServicesDep) -> Response:
     if able or unable:
         # Numbers only: the names of plug-ins are for those who are signed in.
         parts["plugins"] = f"{able} tools, {unable} unavailable"
+    reindexing = services.ingest.reindex.status()
+    if reindexing is not None:
+        parts["reindexing"] = reindexing
     good = storage == "ok" and model["model"] is not None
     body = {"status": "ready" if good else "not_ready", **parts, "message": model["message"]}
     return Response(orjson.dumps(body), 200 if good else 503, media_type="application/json")

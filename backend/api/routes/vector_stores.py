@@ -22,7 +22,8 @@ from backend.models.schemas_vector_stores import (
     chunking_of,
 )
 from backend.tasks.collection_views import BatchView, Changes, CollectionView, Draft, FileView, NewFile
-from backend.tools.collection_search import Found
+from backend.tools.retrieval_passages import Passage
+from backend.tools.retrieval_query import rewritten
 from backend.utils.split_text import CHARS_PER_TOKEN
 
 POLL_MS = "100"
@@ -96,7 +97,7 @@ def batch_object(view: BatchView) -> dict[str, Any]:
     }
 
 
-def result_object(found: Found) -> dict[str, Any]:
+def result_object(found: Passage) -> dict[str, Any]:
     return {
         "file_id": found.chunk.file_id,
         "filename": found.chunk.filename,
@@ -172,6 +173,8 @@ async def search_vector_store(
         max_results=body.max_num_results or 10,
     )
     queries = [body.query] if isinstance(body.query, str) else body.query
+    if body.rewrite_query:
+        queries = rewritten(queries)
     found = await services.collections.search(owner, vector_store_id, queries, limits)
     return {
         "object": "vector_store.search_results.page",

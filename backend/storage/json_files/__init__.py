@@ -17,7 +17,7 @@ from backend.storage.json_files.completions import JsonCompletionStore
 from backend.storage.json_files.conversations import JsonConversationStore
 from backend.storage.json_files.damages import Damages, is_set_aside
 from backend.storage.json_files.disk import Disk
-from backend.storage.json_files.document_files import clear_up
+from backend.storage.json_files.document_files import INCOMING, clear_up
 from backend.storage.json_files.documents import JsonDocumentStore
 from backend.storage.json_files.item_conversations import JsonItemConversationStore
 from backend.storage.json_files.locks import file_lock
@@ -132,5 +132,6 @@ def _clear_up(singles: list[Path], areas: list[Area], damages: Damages) -> None:
 
 
 def _clear_uploads(folder: Path, damages: Damages) -> None:
+    sweep_temporaries(folder / INCOMING)
     with contextlib.suppress(StorageFailed), file_lock(folder / ".lock"):
         clear_up(folder, damages)

@@ -1,42 +1,31 @@
-"""What is known of an owner's documents: reading, writing and remembering the metadata, and the pages. Blocking."""
+"""The files of a document: what is known of it, its pages, and removing them. Blocking."""
 
 from __future__ import annotations
 
-import math
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 
-from backend.models.documents import Document, PageText, share_bytes
+from backend.models.documents import Document, Form, PageText, Unit
 from backend.models.errors import StorageFailed
 from backend.storage.json_files.append_log import decode_line, encode_line
-from backend.storage.json_files.atomic import (
-    ABSENT,
-    Mark,
-    Unreadable,
-    files_in,
-    is_settled,
-    mark_at,
-    mark_of,
-    open_regular,
-    read_file,
-    sync_folder,
-    write_atomic,
-)
+from backend.storage.json_files.atomic import Unreadable, open_regular, read_file, sync_folder, write_atomic
 from backend.storage.json_files.damages import Damages, belongs_to
 from backend.storage.json_files.upload import Upload
 from backend.utils.ids import is_safe_id
 
 META_SUFFIX = ".json"
 TEXT_SUFFIX = ".text.jsonl"
+INCOMING = ".incoming"
+"""A folder in the owner's for what has no place yet, so that its coming and going does not look like a change."""
 DELETED_SUFFIX = ".deleted"
 VERSION = 1
 _PAGES_BYTES = 262_144
+_UNITS, _FORMS = get_args(Unit), get_args(Form)
 
 
 class DocumentFormat:
@@ -66,68 +55,6 @@ class DocumentFormat:
         if document.file_id != path.name.removesuffix(META_SUFFIX):
             raise Unreadable("it describes another document")
         return document
-
-
-@dataclass(frozen=True, slots=True)
-class Shelf:
-    """An owner's documents as the folder was at `mark`; never changed, only replaced."""
-
-    mark: Mark = ABSENT
-    documents: Mapping[str, Document] = field(default_factory=dict)
-    marks: Mapping[str, Mark] = field(default_factory=dict)
-    newest: tuple[Document, ...] = ()
-    ready: tuple[Document, ...] = ()
-    expired: tuple[Document, ...] = ()
-    """Documents that are only to be removed; nothing else here knows them."""
-    next_expiry: float = math.inf
-    """When the next of `documents` expires, in seconds since the epoch."""
-
-    def with_bytes(self, sha256: str, purpose: str) -> Document | None:
-        """The document of these bytes, if one may serve for this purpose."""
-        return next((one for one in self.newest if one.sha256 == sha256 and share_bytes(one.purpose, purpose)), None)
-
-
-def is_current(folder: Path, shelf: Shelf) -> bool:
-    """Whether all is as it was; costs one stat. Every change of metadata is a rename, which shows in the folder."""
-    return mark_at(folder) == shelf.mark and time.time() < shelf.next_expiry
-
-
-def look_at(folder: Path, before: Shelf | None, form: DocumentFormat, damages: Damages) -> Shelf:
-    """Read what changed since `before`. One file that cannot be read never hides the others."""
-    known = before or Shelf()
-    folder_mark = mark_at(folder)
-    documents: dict[str, Document] = {}
-    marks: dict[str, Mark] = {}
-    expired: list[Document] = []
-    now = time.time()
-    for file_id, status in files_in(folder, META_SUFFIX):
-        mark = mark_of(status)
-        document = known.documents[file_id] if known.marks.get(file_id) == mark else None
-        document = document or _read(folder / f"{file_id}{META_SUFFIX}", mark, form, damages)
-        if document is None:
-            continue
-        if document.is_expired(now):
-            expired.append(document)
-            continue
-        documents[file_id] = document
-        if is_settled(mark):
-            marks[file_id] = mark
-    newest = tuple(sorted(documents.values(), key=lambda document: document.created_at, reverse=True))
-    ready = tuple(document for document in newest if document.status == "ready")
-    next_expiry = min((one.expires_at for one in newest if one.expires_at is not None), default=math.inf)
-    settled = folder_mark if is_settled(folder_mark) else ABSENT
-    return Shelf(settled, documents, marks, newest, ready, tuple(expired), next_expiry)
-
-
-def _read(path: Path, mark: Mark, form: DocumentFormat, damages: Damages) -> Document | None:
-    try:
-        return form.read(path)
-    except (FileNotFoundError, StorageFailed):
-        return None
-    except Unreadable as reason:
-        if mark_at(path) == mark:  # and not replaced by something good meanwhile
-            damages.set_aside(path, f"what is known of a document could not be read ({reason})")
-        return None
 
 
 def remove_document(content: Path) -> None:
@@ -183,7 +110,7 @@ def write_pages(upload: Upload, pages: Iterable[PageText]) -> None:
     upload.open()
     waiting = bytearray()
     for page in pages:
-        waiting += encode_line({"number": page.number, "text": page.text})
+        waiting += encode_line(asdict(page))
         if len(waiting) >= _PAGES_BYTES:
             upload.write(bytes(waiting))
             waiting.clear()
@@ -216,7 +143,10 @@ def read_pages(path: Path, damages: Damages) -> Iterator[PageText]:
 
 
 def _page(record: Mapping[str, Any]) -> PageText | None:
-    number, text = record.get("number"), record.get("text")
-    if not isinstance(text, str) or not (number is None or isinstance(number, int)):
+    number, text, label = record.get("number"), record.get("text"), record.get("label", "")
+    unit, form = record.get("unit", "page"), record.get("form", "plain")
+    if not (isinstance(text, str) and isinstance(label, str) and (number is None or isinstance(number, int))):
         return None
-    return PageText(number, text)
+    if unit not in _UNITS or form not in _FORMS:
+        return None
+    return PageText(number, text, unit, label, form, record.get("scanned") is True)

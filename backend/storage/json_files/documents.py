@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from backend.models.documents import Document, PageText, Terms, longer
 from backend.models.errors import InvalidRequest, TooLarge
 from backend.models.run import Owner
-from backend.storage.document_store import MAX_LISTED
+from backend.storage.document_store import MAX_LISTED, NO_QUOTA, Quota
 from backend.storage.json_files.atomic import remove_quietly
 from backend.storage.json_files.damages import Damages
 from backend.storage.json_files.disk import Disk
 from backend.storage.json_files.document_files import (
+    INCOMING,
     META_SUFFIX,
     TEXT_SUFFIX,
     DocumentFormat,
-    Shelf,
-    is_current,
-    look_at,
     read_page,
     read_pages,
     remove_content,
     remove_document,
     write_pages,
 )
+from backend.storage.json_files.document_shelf import LOCK, Shelf, is_current, look_at, new_token
 from backend.storage.json_files.locks import KeyedLocks, file_lock
 from backend.storage.json_files.paths import Area, is_server, missing
 from backend.storage.json_files.upload import Upload
@@ -42,6 +42,20 @@ MAX_SHELVES = 256
 MAX_PAGE = 1000
 
 
+def _as_it_is(document: Document) -> Document:
+    return document
+
+
+@dataclass(slots=True)
+class _New:
+    """What is to be known of an upload."""
+
+    name: str
+    quota: Quota
+    begin: Callable[[Document], Document]
+    terms: Terms = field(default_factory=Terms)
+
+
 class JsonDocumentStore:
     """DocumentStore over `{owner}/`. Metadata is answered from memory as long as the folder did not change."""
 
@@ -52,6 +66,9 @@ class JsonDocumentStore:
         self._form = DocumentFormat()
         self._locks = KeyedLocks()
         self._shelves: OrderedDict[Path, Shelf] = OrderedDict()
+        self._putting = threading.Lock()
+        self._changing: dict[Path, Shelf] = {}
+        """What folders hold in which this process is changing something: the state before counts till it is done."""
 
     async def receive(
         self,
@@ -60,18 +77,24 @@ class JsonDocumentStore:
         parts: AsyncIterator[bytes],
         max_bytes: int,
         terms: Callable[[], Terms] = Terms,
+        quota: Quota = NO_QUOTA,
+        begin: Callable[[Document], Document] = _as_it_is,
     ) -> Document:
         folder = self._area.folder(owner)
-        name = clean_filename(filename)
-        upload = Upload(folder)
+        upload = Upload(folder / INCOMING)
+        new = _New(clean_filename(filename), quota, begin)
         try:
-            await self._disk.run(upload.open)
-            await self._pour(parts, upload, max_bytes)
-            agreed = terms()
+            rest = await self._pour(parts, upload, max_bytes)
+            new.terms = terms()
+            if upload.is_open:
+                await self._disk.run(_finish, upload, rest)
+                rest = b""
             async with self._locks.hold(folder):
-                return await self._disk.run(self._register, folder, upload, name, agreed)
+                # A small file costs one turn of a thread, its only bytes being the rest.
+                return await self._disk.run(self._register, folder, upload, rest, new)
         finally:
-            await self._disk.run(upload.discard)
+            if upload.is_open:
+                await self._disk.run(upload.discard)
 
     async def get(self, owner: Owner, file_id: str) -> Document:
         shelf = await self._shelf(self._area.folder(owner))
@@ -112,11 +135,13 @@ class JsonDocumentStore:
 
     async def update(self, owner: Owner, document: Document) -> None:
         meta = self._area.file(owner, document.file_id, META_SUFFIX)
-        await self._locked(meta, lambda: self._form.write(meta, document))
+        await self._locked(meta, lambda: self._form.write(meta, document), lambda _: document)
 
     async def delete(self, owner: Owner, file_id: str) -> None:
         content = self._area.file(owner, file_id)
-        await self._locked(content.with_name(f"{file_id}{META_SUFFIX}"), lambda: remove_document(content))
+        await self._locked(
+            content.with_name(f"{file_id}{META_SUFFIX}"), lambda: remove_document(content), lambda _: None
+        )
 
     async def drop_content(self, owner: Owner, file_id: str) -> None:
         content = self._area.file(owner, file_id)
@@ -131,14 +156,23 @@ class JsonDocumentStore:
 
     async def save_pages(self, owner: Owner, file_id: str, pages: Iterable[PageText]) -> None:
         content = self._area.file(owner, file_id)
-        upload = Upload(content.parent)
+        upload = Upload(content.parent / INCOMING)
         try:
-            # Pages may be made while they are read, so this can take long: nothing is locked yet.
-            await self._disk.run(write_pages, upload, pages)
-            meta = content.with_name(f"{file_id}{META_SUFFIX}")
-            await self._locked(meta, lambda: upload.keep(content.with_name(f"{file_id}{TEXT_SUFFIX}")))
+            await self.get(owner, file_id)
+            if not (isinstance(pages, list) and sum(len(page.text) for page in pages) < BATCH_BYTES):
+                # Pages may be made while they are read, so this can take long: nothing is locked yet.
+                await self._disk.run(write_pages, upload, pages)
+
+            def keep() -> None:
+                if not upload.is_open:
+                    write_pages(upload, pages)
+                upload.keep(content.with_name(f"{file_id}{TEXT_SUFFIX}"))
+                upload.discard()
+
+            await self._locked(content.with_name(f"{file_id}{META_SUFFIX}"), keep)
         finally:
-            await self._disk.run(upload.discard)
+            if upload.is_open:
+                await self._disk.run(upload.discard)
 
     async def page_text(self, owner: Owner, file_id: str, number: int | None) -> PageText:
         path = self._area.file(owner, file_id, TEXT_SUFFIX)
@@ -162,6 +196,9 @@ class JsonDocumentStore:
         ]
         return sorted(found, key=lambda pair: pair[1].created_at)
 
+    async def owners(self, owner: Owner) -> list[Owner]:
+        return await self._owners(owner)
+
     async def expired(self, owner: Owner) -> list[tuple[Owner, Document]]:
         return [
             (one, document)
@@ -184,7 +221,8 @@ class JsonDocumentStore:
         everyone = await self._disk.run(lambda: [one for one, _ in self._area.owners()])
         return [one for one in everyone if is_server(owner) or one == owner]
 
-    async def _pour(self, parts: AsyncIterator[bytes], upload: Upload, max_bytes: int) -> None:
+    async def _pour(self, parts: AsyncIterator[bytes], upload: Upload, max_bytes: int) -> bytes:
+        """Write what comes, but for the end of it, which is given back."""
         waiting = bytearray()
         size = 0
         async for part in parts:
@@ -193,25 +231,33 @@ class JsonDocumentStore:
                 raise TooLarge(f"The file is larger than {max_bytes / 1_048_576:g} MB; upload a smaller one.")
             waiting += part
             if len(waiting) >= BATCH_BYTES:
-                await self._disk.run(upload.write, bytes(waiting))
+                await self._disk.run(_write, upload, bytes(waiting))
                 waiting.clear()
         if size == 0:
             raise InvalidRequest("The file is empty; choose another.", param="file")
-        await self._disk.run(upload.write, bytes(waiting))
+        return bytes(waiting)
 
-    def _register(self, folder: Path, upload: Upload, name: str, terms: Terms) -> Document:
+    def _register(self, folder: Path, upload: Upload, rest: bytes, new: _New) -> Document:
         """Give the bytes a place, unless they have one. Blocking; one at a time for each owner."""
-        upload.sync()
-        with file_lock(folder / ".lock"):
-            shelf = look_at(folder, self._shelves.get(folder), self._form, self._damages)
+        if rest:
+            _finish(upload, rest)
+        try:
+            return self._registered(folder, upload, new)
+        finally:
+            upload.discard()
+
+    def _registered(self, folder: Path, upload: Upload, about: _New) -> Document:
+        terms = about.terms
+        with file_lock(folder / LOCK) as lock, self._change(folder) as shelf:
             same = shelf.with_bytes(upload.sha256, terms.purpose)
             now = time.time()
             expires_at = terms.expires_at(now)
             if same is not None and same.status != "failed" and (folder / same.file_id).is_file():
-                return self._prolonged(folder, same, longer(same.expires_at, expires_at))
+                return self._prolonged(folder, lock, shelf, same, longer(same.expires_at, expires_at))
+            about.quota.check(len(shelf.documents) + (same is None), shelf.stored_bytes + upload.size)
             new = Document(
                 timed_id("file-", now),
-                name,
+                about.name,
                 "application/octet-stream",
                 upload.size,
                 upload.sha256,
@@ -219,10 +265,11 @@ class JsonDocumentStore:
                 purpose=terms.purpose,
                 expires_at=expires_at,
             )
-            document = new if same is None else replace(new, file_id=same.file_id)
+            document = about.begin(new if same is None else replace(new, file_id=same.file_id))
             if same is not None:
                 # Bytes of the one before stay in place until these take it; its pages are of no use any more.
                 (folder / f"{same.file_id}{TEXT_SUFFIX}").unlink(missing_ok=True)
+            token = new_token(lock)
             with contextlib.ExitStack() as undo:
                 meta = folder / f"{document.file_id}{META_SUFFIX}"
                 if same is None:
@@ -231,37 +278,83 @@ class JsonDocumentStore:
                 upload.keep(folder / document.file_id)
                 self._form.write(meta, document)
                 undo.pop_all()
+            self._put(folder, shelf.after(folder, document.file_id, document, token))
             return document
 
-    def _prolonged(self, folder: Path, document: Document, expires_at: float | None) -> Document:
+    def _prolonged(
+        self, folder: Path, lock: int, shelf: Shelf, document: Document, expires_at: float | None
+    ) -> Document:
         if expires_at == document.expires_at:
             return document
         document = replace(document, expires_at=expires_at)
+        token = new_token(lock)
         self._form.write(folder / f"{document.file_id}{META_SUFFIX}", document)
+        self._put(folder, shelf.after(folder, document.file_id, document, token))
         return document
 
-    async def _locked(self, meta: Path, work: Callable[[], None]) -> None:
-        """Do something to a document that exists, one at a time for each owner. Raises NotFound."""
-        folder = meta.parent
+    async def _locked(
+        self,
+        meta: Path,
+        work: Callable[[], None],
+        becomes: Callable[[Document | None], Document | None] = lambda document: document,
+    ) -> None:
+        """Do something to a document that exists, one at a time for each owner. Raises NotFound.
+
+        `becomes` tells what is known of it afterwards, None when nothing is.
+        """
+        folder, file_id = meta.parent, meta.name.removesuffix(META_SUFFIX)
 
         def locked() -> None:
             if not folder.is_dir():
                 raise missing("document")
-            with file_lock(folder / ".lock"):
+            with file_lock(folder / LOCK) as lock, self._change(folder) as shelf:
                 if not meta.is_file():
                     raise missing("document")
+                token = new_token(lock)
                 work()
+                self._put(folder, shelf.after(folder, file_id, becomes(shelf.documents.get(file_id)), token))
 
         async with self._locks.hold(folder):
             await self._disk.run(locked)
 
     async def _shelf(self, folder: Path) -> Shelf:
+        changing = self._changing.get(folder)
+        if changing is not None and time.time() < changing.next_expiry:
+            return changing
         shelf = self._shelves.get(folder)
         if shelf is not None and is_current(folder, shelf):
             return shelf
         shelf = await self._disk.run(look_at, folder, shelf, self._form, self._damages)
-        self._shelves[folder] = shelf
-        self._shelves.move_to_end(folder)
-        if len(self._shelves) > MAX_SHELVES:
-            self._shelves.popitem(last=False)
+        self._put(folder, shelf)
         return shelf
+
+    @contextlib.contextmanager
+    def _change(self, folder: Path) -> Iterator[Shelf]:
+        """What the folder holds, for a change to it. Needs the lock. Blocking."""
+        shelf = self._shelves.get(folder)
+        if shelf is None or not is_current(folder, shelf):
+            shelf = look_at(folder, shelf, self._form, self._damages, locked=True)
+        self._changing[folder] = shelf
+        try:
+            yield shelf
+        finally:
+            del self._changing[folder]
+
+    def _put(self, folder: Path, shelf: Shelf) -> None:
+        """From any thread: one that puts an older shelf there only makes the next one look again."""
+        with self._putting:
+            self._shelves[folder] = shelf
+            self._shelves.move_to_end(folder)
+            if len(self._shelves) > MAX_SHELVES:
+                self._shelves.popitem(last=False)
+
+
+def _write(upload: Upload, data: bytes) -> None:
+    if not upload.is_open:
+        upload.open()
+    upload.write(data)
+
+
+def _finish(upload: Upload, data: bytes) -> None:
+    _write(upload, data)
+    upload.sync()

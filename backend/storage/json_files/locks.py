@@ -58,13 +58,13 @@ def flock(handle: int) -> None:
 
 
 @contextmanager
-def file_lock(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`, which is made if need be and stays. Call it in a thread."""
+def file_lock(path: Path) -> Iterator[int]:
+    """Hold the lock file `path`, which is made if need be and stays; its handle. Call it in a thread."""
     ensure_folder(path.parent)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         flock(handle)
-        yield
+        yield handle
     finally:
         os.close(handle)
 

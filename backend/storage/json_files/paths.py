@@ -43,10 +43,12 @@ class Area:
         parts = [owner.user] if owner.tenant == DEFAULT_TENANT else [owner.tenant, owner.user]
         if not all(is_safe_id(part) for part in [owner.tenant, *parts, *([] if name is None else [name])]):
             raise missing(self.what)
-        folder = self.root.joinpath(*parts)
-        # A link planted in the data folder must not lead out of it; the last part is opened with O_NOFOLLOW.
-        if not folder.resolve().is_relative_to(self.root):
-            raise missing(self.what)
+        folder = self.root
+        for part in parts:
+            folder = folder / part
+            # A link planted in the data folder must not lead anywhere; the last part is opened with O_NOFOLLOW.
+            if folder.is_symlink():
+                raise missing(self.what)
         return folder if name is None else folder / f"{name}{suffix}"
 
     def owners(self) -> Iterator[tuple[Owner, Path]]:

@@ -18,11 +18,17 @@ class Upload:
         self._path: Path | None = None
         self._hash = hashlib.sha256()
         self.size = 0
+        self._synced = False
 
     @property
     def sha256(self) -> str:
         """Of what was written so far, hex."""
         return self._hash.hexdigest()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is anything to discard."""
+        return self._handle is not None
 
     def open(self) -> None:
         self._handle, self._path = open_temporary(self._folder)
@@ -32,11 +38,14 @@ class Upload:
         write_all(self._handle, data)
         self._hash.update(data)
         self.size += len(data)
+        self._synced = False
 
     def sync(self) -> None:
         """Put the bytes on the disk."""
         assert self._handle is not None
-        os.fsync(self._handle)
+        if not self._synced:
+            os.fsync(self._handle)
+            self._synced = True
 
     def keep(self, place: Path) -> None:
         """Give the bytes their place, replacing what is there."""
@@ -44,7 +53,7 @@ class Upload:
         self.sync()
         self._path.rename(place)
         self._path = None
-        sync_folder(self._folder)
+        sync_folder(place.parent)
 
     def discard(self) -> None:
         """Remove what has no place."""
