@@ -16,7 +16,7 @@ from backend.core.registry import AgentEntry, discover_agents
 from backend.core.router import Router
 from backend.core.toolbox import ToolRegistry
 from backend.embeddings.known import KnownEmbedders
-from backend.embeddings.port import Embedder
+from backend.embeddings.port import Embedder, OneEmbedder
 from backend.embeddings.rerank_port import Reranker
 from backend.llm.port import ModelProvider, ModelServices
 from backend.loaders.port import Loader
@@ -39,7 +39,7 @@ from backend.tasks.sharing import Sharing
 from backend.tasks.sign_in import SignIn
 from backend.tasks.table_import import TableImport
 from backend.tools.port import ToolServices
-from backend.tools.retrieval import OneEmbedder, Retriever
+from backend.tools.retrieval import Retriever
 from backend.vector_store.port import VectorStore
 from backend.workers.port import Worker
 from backend.workers.sandbox_port import Sandbox
@@ -164,7 +164,7 @@ def build(settings: Settings) -> Services:
     )
     collections = create_collections(stores, vectors, embedder, ingest, retriever)
     uploads = PartialUploads(settings, stores.uploads, ingest)
-    attachments = Attachments(settings, stores.documents, vectors, embedder, worker, loaders, ingest.events)
+    attachments = Attachments(settings, stores.documents, vectors, embedder, worker, loaders, ingest.events, retriever)
     answering = Answering(settings, stores, catalog, router, registry, agents, live, attachments)
     return Services(
         settings=settings,

@@ -108,7 +108,7 @@ function restoreChoices() {
   try {
     state.model = localStorage.getItem("hearth.model") ?? state.model;
     const agent = localStorage.getItem("hearth.agent");
-    if (["auto", "chat", "react", "plan_execute"].includes(agent)) state.agent = agent;
+    if (["auto", "chat", "react", "plan_execute", "documents"].includes(agent)) state.agent = agent;
   } catch {
     // storage switched off
   }
@@ -361,6 +361,7 @@ const askingHooks = {
   onRemoved: (exchange) => thread.remove(exchange),
   onUnanswered: (text) => (composer.text = [text, composer.text].filter(Boolean).join("\n")),
   onUnreachable: () => health.check(),
+  onCollectionsDoubted: () => documents.collections.load(),
   onStarted: () => composer.draw(),
   onGrowing: (session, exchange) => state.session === session && thread.refresh(exchange),
   onNamed(session) {

@@ -6,6 +6,7 @@ import { addAnswer, applyChunk, endAnswer, messagesFor, newExchange } from "./st
 
 const TITLE_CHARS = 60;
 const TICK_MS = 1000;
+const LOST = "A collection that this conversation searched is no longer there, or no longer shared with you. Try again without it.";
 
 /** What a conversation is called until the server says otherwise. */
 function titleOf(text) {
@@ -16,7 +17,8 @@ function titleOf(text) {
 /**
  * `hooks`: `onAdded(exchange)`, `onSwapped(exchange)`, `onRemoved(exchange)`, `onGrowing(session, exchange)`,
  * `onStarted(session)`, `onEnded(session, exchange, answer)`, `onNamed(session)` once the server has told the id,
- * `onUnanswered(text)` with a question that was never taken, `onUnreachable()`.
+ * `onUnanswered(text)` with a question that was never taken, `onUnreachable()`,
+ * `onCollectionsDoubted()` to ask which collections there are.
  */
 export class Asking {
   constructor(state, api, hooks) {
@@ -63,7 +65,7 @@ export class Asking {
       }
       endAnswer(answer, "complete", { now: Date.now() });
     } catch (error) {
-      this.#settle(session, exchange, answer, error);
+      await this.#settle(session, exchange, answer, error);
     } finally {
       clearInterval(ticking);
       session.stream = null;
@@ -89,12 +91,25 @@ export class Asking {
     this.hooks.onNamed(session);
   }
 
-  #settle(session, exchange, answer, error) {
+  async #settle(session, exchange, answer, error) {
     const now = Date.now();
     if (error.name === "AbortError") return endAnswer(answer, "stopped", { now });
     if (error instanceof ApiError && error.status === 401) return this.#giveBack(session, exchange);
     if (error instanceof ApiError && error.status === 0) this.hooks.onUnreachable();
+    if (error instanceof ApiError && error.status === 404 && (await this.#lost(session))) {
+      return endAnswer(answer, "failed", { error: LOST, now });
+    }
     return endAnswer(answer, "failed", { error: error.message || "Something went wrong. Try again.", now });
+  }
+
+  /** Whether a collection that this conversation searched was deleted or is shared no longer; it is searched no more. */
+  async #lost(session) {
+    if (!session.collections.length) return false;
+    await this.hooks.onCollectionsDoubted();
+    const left = chosenCollections(this.state, session).map((each) => each.id);
+    if (left.length === session.collections.length) return false;
+    Object.assign(session, { collections: left, choosing: true });
+    return true;
   }
 
   /** Signed out before it was asked: the text goes back to where it was typed. */

@@ -8,6 +8,7 @@ import { brief, count, duration } from "./format.js";
 /** Friendlier titles for well-known tools; any other tool shows its own name. */
 const TOOL_TITLES = {
   rag_retrieval: "Search your documents",
+  document_text: "Read a document",
   math_calc: "Calculate",
   data_analysis: "Analyse data",
   python_code: "Run Python",
@@ -18,7 +19,7 @@ const TOOL_TITLES = {
   sql_query: "Query a database",
 };
 
-const WAYS = { chat: "Plain chat", react: "Step by step", plan_execute: "Planned" };
+const WAYS = { chat: "Plain chat", react: "Step by step", plan_execute: "Planned", documents: "Whole documents" };
 
 const STATUS = { planned: "planned", running: "running", completed: "done", failed: "failed", cancelled: "stopped" };
 const MARKS = { completed: "check", failed: "close", cancelled: "stop" };

@@ -130,7 +130,7 @@ export class DocumentReader {
       if (error.name === "AbortError") return;
       this.found = null;
       this.#drawNames();
-      this.#say(error.message);
+      this.#say(error.status === 404 ? "This document is no longer there, or no longer shared with you." : error.message);
     }
     if (this.#loading === loading) this.#setBusy(false);
   }

@@ -127,12 +127,13 @@ class _Check:
             if len(said) < MIN_CHARS or len(said.split()) < MIN_WORDS:
                 continue
             for place in self._at[marker]:
-                self._find_copied_of(place, parts_of(said))
+                self._find_copied_of(place, said)
 
-    def _find_copied_of(self, place: int, parts: Sequence[str]) -> None:
+    def _find_copied_of(self, place: int, said: str) -> None:
         citation = self._citations[place]
         if not citation.quoted and place not in self._failed:
-            found = self._passages[citation.index - 1].locate(parts)
+            passage = self._passages[citation.index - 1]
+            found = passage.locate(parts_of(said)) or passage.row(said)
             if found is not None:
                 self._narrow(place, citation.index - 1, found)
 

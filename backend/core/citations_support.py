@@ -53,6 +53,16 @@ _REFUSAL = LazyPattern(
     r"(?:niet|niets|geen)\b.{0,60}?\b(?:gevonden|vinden|bevat\w*|vermeld\w*|informatie|antwoord|staat))\b",
     flags=re.IGNORECASE | re.DOTALL,
 )
+_SEARCHED = LazyPattern(
+    r"\b(?:documents?|passages?|files?|sources?|texts?|context|information|details?|answers?|find|found|"
+    r"dokument\w*|unterlagen|stellen?|quellen?|angaben?|antwort\w*|gefunden|finden|"
+    r"fichiers?|extraits?|réponses?|trouv\w*|informations|"
+    r"documentos?|archivos?|fuentes?|informaci[oó]n|respuestas?|encontr\w*|encuentr\w*|"
+    r"document[oi]|fonti?|informazion[ei]|rispost[ae]|trov\w*|"
+    r"arquivos?|fontes?|informaç\w+|respostas?|documenten|bronnen|informatie|antwoord|gevonden|vinden)\b",
+    flags=re.IGNORECASE,
+)
+"""What an answer speaks of that says that the documents do not tell, beside one that denies a fact."""
 REFUSAL_CHARS = 400
 """Where an answer says that it has none; further on it says it of a detail."""
 
@@ -100,6 +110,8 @@ def support_of(answer: str, question: str, sources: Sequence[Source], checked: C
     if not held:
         if dropped:
             return Support("unsupported", 0, dropped, "No quotation of the answer stands in the passage it names.")
+        if tells_nothing(answer, question):
+            return Support("none", 0, 0, "The answer says that the documents do not tell.")
         if not documents:
             return Support("unsupported", 0, 0, "No passage of the documents was found.")
         if told.is_drawn():
@@ -130,6 +142,15 @@ def asserts(answer: str) -> bool:
     if all(each.endswith("?") for each in sentences if each):
         return False
     return _REFUSAL.search(said[:REFUSAL_CHARS]) is None
+
+
+def tells_nothing(answer: str, question: str) -> bool:
+    """Whether all that an answer says is that the documents do not tell: a short one, and no number is new in it."""
+    said = without_markers(answer).strip()
+    if not said or len(said) > REFUSAL_CHARS or not _REFUSAL.search(said) or not _SEARCHED.search(said):
+        return False
+    asked = numbers_of([question])
+    return all(is_known(each, asked) for each in _numbers_in(said))
 
 
 class _Told:

@@ -24,6 +24,9 @@ _ELISION = re.compile(
     r"\[\s*(?:…|\.{3,})\s*\]|\(\s*(?:…|\.{3,})\s*\)|…|\.{3,}|\[[^\[\]\n]{0,80}[^\W\d][^\[\]\n]{0,80}\]"
 )
 """What is left out of a quotation, and what its writer put into it."""
+_ROW = re.compile(r"^[ \t]*\|.*\|(?=[ \t]*$)", re.MULTILINE)
+_HEAD = re.compile(r"[ \t]*\n[ \t]*\|[\s|:=-]+\|[ \t]*(?:\n|\Z)")
+"""What follows on the head of a table: its rule."""
 _EDGES = " \t\r\n.,;:!?-–—"
 MIN_PART = 3
 """Characters of a part between two elisions that can be looked for."""
@@ -65,6 +68,21 @@ class Passage:
             at += len(part)
         return self._at_words(parts) if parts else None
 
+    def row(self, said: str) -> tuple[int, int] | None:
+        """The row of a table of which every cell stands in what is said; None if there is none, or more than one.
+
+        A row is told in a sentence with the names of its columns, so its own words are never found in one piece.
+        """
+        folded = plain(said)
+        found = [
+            line.span()
+            for line in _ROW.finditer(self.text)
+            if len(cells := [cell for cell in map(plain, line[0].strip().strip("|").split("|")) if cell]) > 1
+            and not _HEAD.match(self.text, line.end())
+            and all(_stands_in(cell, folded) for cell in cells)
+        ]
+        return found[0] if len(found) == 1 else None
+
     def _at_words(self, parts: Sequence[str]) -> tuple[int, int] | None:
         if self._mapped is None:
             self._mapped = _mapped(self.text)
@@ -88,6 +106,13 @@ class Passage:
         return not (_goes_on(self.text[max(0, begin - 2) : begin][::-1], self.text[begin])) and not _goes_on(
             self.text[end : end + 2], self.text[end - 1]
         )
+
+
+def _stands_in(cell: str, said: str) -> bool:
+    """Whether a cell is part of what is said and no part of a longer number."""
+    before = r"(?<!\d)(?<!\d[.,])" if cell[0].isdigit() else ""
+    after = r"(?!\d|[.,]\d)" if cell[-1].isdigit() else ""
+    return re.search(before + re.escape(cell) + after, said) is not None
 
 
 def _goes_on(beyond: str, edge: str) -> bool:

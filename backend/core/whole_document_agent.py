@@ -13,7 +13,7 @@ from backend.core.collect import Emit, Meter, interleave
 from backend.core.findings import query_of
 from backend.core.tool_runs import ToolRuns
 from backend.core.toolbox import Toolbox
-from backend.core.whole_document_cues import READER, forced_task
+from backend.core.whole_document_cues import READER, forced_task, language_of
 from backend.core.whole_document_extract import cannot_translate, extracted
 from backend.core.whole_document_run import AT_ONCE, Part, Told, WholeRun
 from backend.core.whole_document_text import as_list, items_of, merged, names_of, places_of
@@ -21,7 +21,6 @@ from backend.llm.port import Model
 from backend.models.errors import HearthError
 from backend.models.messages import Event, Finished, Message, TextDelta
 from backend.models.run import RunContext
-from backend.utils.language import detect_language
 
 WORDLESS = "tools_only"
 """The capability of a model that writes nothing of its own: the answer is then made of the documents' own sentences."""
@@ -62,7 +61,7 @@ class WholeDocumentAgent:
         """
         conversation = tuple(message for message in messages if message.role in ("user", "assistant"))
         query = query_of(conversation)
-        language = detect_language(query)
+        language = language_of(query)
         earlier = [message.content for message in conversation if message.role == "user"][:-1]
         if READER not in self._toolbox.tools or not context.documents:
             yield TextDelta(texts.said(language, "no_documents"))

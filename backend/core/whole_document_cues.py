@@ -15,7 +15,7 @@ from backend.core import routing_files as files
 from backend.core.routing_pieces import needs, pieces
 from backend.core.routing_text import clip, fold
 from backend.core.routing_words import MY, PAPERS
-from backend.utils.language import FUNCTION_WORDS, stem, words
+from backend.utils.language import FUNCTION_WORDS, detect_language, stem, words
 from backend.utils.patterns import LazyPattern
 
 Kind = Literal["summary", "list", "compare", "translate", "ask"]
@@ -38,6 +38,12 @@ _SUMMARY = LazyPattern(
     r"\bde que (?:trata|habla|fala)\b|\bdi cosa (?:parla|tratta)\b|\bwaar gaat\b.{0,60}\bover\W*$",
     flags=0,
 )
+_WHAT_IS_IN = LazyPattern(
+    r"\bwhat(?:'s| is| stands| does it say) (?:in|inside)\b|\bwas (?:ist|steht) in\b|\bqu'y a-t-il dans\b|"
+    r"\bque hay en\b|\b(?:che )?cosa c'e in\b",
+    flags=0,
+)
+"""The same of a document that is named in full; "what is in the air" asks for something else."""
 _EVERY = (
     r"(?:every(?: single)?|all(?: of)?(?: the)?|each(?: of the)?|any|alle[nrs]?|samtliche[nrs]?|jede[nrs]?|"
     r"tou(?:s|tes) les|chaque|tod[oa]s(?: l[oa]s| os| as)?|cada|tutt[ei] (?:i|le|gli)|ogni|elke?)"
@@ -100,6 +106,14 @@ _ALL = LazyPattern(
     rf"(?:uploaded |hochgeladenen )?{_THING}\b",
     flags=0,
 )
+_COMMANDS = {
+    "de": LazyPattern(r"\bfass\w*\b.*\bzusammen\b|\bzusammenfass\w*|\b(?:vergleich|ubersetz)\w*|\b(?:nenne|zeige?) "),
+    "fr": LazyPattern(r"\bresume[rz]?\b.*\b(?:le|la|les|ce|cette)\b|\b(?:traduis\w*|synthetise\w*|listez)\b"),
+    "es": LazyPattern(r"\b(?:resumeme|resumir|traduce|compara)\b"),
+    "it": LazyPattern(r"\b(?:riassumi\w*|riassunto|traduci|confronta|elenca)\b"),
+    "pt": LazyPattern(r"\b(?:resuma|traduza)\b"),
+}
+"""What alone shows the language of an order that has no other word but a file's name."""
 _FORM = frozenset(
     stem(word)
     for word in """short brief briefly long detailed detail concise bullet bullets point points sentence sentences
@@ -164,13 +178,22 @@ def forced_task(query: str, documents: Sequence[str], earlier: Sequence[str] = (
     return Whole(kind, meant[:MAX_FILES])
 
 
+def language_of(query: str) -> str:
+    """The language of a query, as a two-letter code, also where it is only a verb and the name of a file."""
+    found = detect_language(query)
+    if found != "en":
+        return found
+    folded = fold(clip(query))
+    return next((code for code, command in _COMMANDS.items() if command.search(folded)), found)
+
+
 def _kind(folded: str, meant: Sequence[str]) -> Kind | None:
     if _TRANSLATE.search(folded):
         return "translate" if ":" not in folded else None
     several = sum(bool(cue.search(folded)) for cue in (_SUMMARY, _LIST, _COMPARE))
     if _COMPARE.search(folded) and len(meant) > 1:
         return "compare" if several == 1 else "ask"
-    if _SUMMARY.search(folded):
+    if _SUMMARY.search(folded) or (_WHAT_IS_IN.search(folded) and any(fold(name) in folded for name in meant)):
         return "summary" if not _LIST.search(_without_all(folded)) else "ask"
     if _LIST.search(_without_all(folded)) and not _SAYING.search(folded):
         return "list"
@@ -214,7 +237,7 @@ def _has_a_subject(folded: str, meant: Sequence[str]) -> bool:
     for name in meant:
         rest = rest.replace(fold(name), " ")
     rest = _THIS.sub(" ", _BOTH.sub(" ", _ALL.sub(" ", rest)))
-    for pattern in (_SUMMARY, _COMPARE):
+    for pattern in (_SUMMARY, _WHAT_IS_IN, _COMPARE):
         rest = pattern.sub(" ", rest)
     rest = re.sub(rf"\b(?:{MY} )?{PAPERS}\b", " ", rest)
     ignored = {word for name in meant for word in re.findall(r"[a-z]{3,}", files.plainer(fold(name)))}

@@ -89,3 +89,13 @@ class Embedders(Protocol):
     async def named(self, name: str) -> Embedder | None:
         """The embedder with this name; None when it cannot be had here any more."""
         ...
+
+
+@dataclass(slots=True)
+class OneEmbedder:
+    """Embedders where there is but the one."""
+
+    current: Embedder
+
+    async def named(self, name: str) -> Embedder | None:
+        return self.current if name == self.current.name else None

@@ -168,7 +168,7 @@ def _documents(passages: Sequence[tuple[str, int, str]]) -> dict[str, tuple[froz
         language = detect_language(text)
         words.setdefault(key, set()).update(stems(text, language))
         if key not in titles:
-            name = re.sub(r"[_.-]+", " ", filename.rsplit(".", 1)[0])
+            name = re.sub(r"[_.-]+", " ", filename)
             titles[key] = {
                 *stems(name, language),
                 *name.lower().split(),

@@ -101,7 +101,8 @@ class AnswerWriter:
         if answer.sentences and answer.certain:
             return cited(answer.sentences)
         if answer.sentences:
-            return f"{self._say('nearest', question=_short(question))} {cited(answer.sentences)}"
+            # In a paragraph of its own, so that the citation is seen to be of these very words.
+            return f"{self._say('nearest', question=_short(question))}\n\n{cited(answer.sentences)}"
         return self._say("nothing_found" if on_the_web else "not_found", question=_short(question))
 
     def _limited(self, text: str) -> str:

@@ -7,6 +7,7 @@ import re
 from backend.utils.query_text import sentences
 
 _ROW = re.compile(r"^\s*\|(.*)\|\s*$")
+_FENCE = re.compile(r"^\s*(?:`{3,}|~{3,})[\w+-]*\s*$")
 _RULE = re.compile(r"^[\s|:=-]+$")
 _VALUE = re.compile(r"^((?:[\w-]+|\[\d+\])(?:\.[\w-]+|\[\d+\])*): (\S.*)$")
 _RECORD = re.compile(r"^(.*\[\d+\])\.")
@@ -23,7 +24,8 @@ def units(text: str) -> list[str]:
     out: list[str] = []
     block: list[str] = []
     kind = ""
-    for line in [*text.replace("\r\n", "\n").split("\n"), ""]:
+    # The fences of code are no text: an answer that takes one along would have its citations inside code.
+    for line in ["" if _FENCE.match(each) else each for each in [*text.replace("\r\n", "\n").split("\n"), ""]]:
         now = _kind(line)
         if now != kind:
             out += _read(block, kind)

@@ -222,5 +222,5 @@ def _in_reading_order(chosen: list[Candidate], candidates: Sequence[Candidate]) 
 
 def clean(text: str) -> str:
     """A quoted sentence that cannot be taken for a citation of ours, cut to a readable length."""
-    text = _OWN_MARKER.sub(r"(\1)", text.strip().lstrip("#*•–- ").strip())
+    text = _OWN_MARKER.sub(r"(\1)", text.replace("```", "").strip().lstrip("#*•–- ").strip())
     return text if len(text) <= MAX_SENTENCE_CHARS else text[: MAX_SENTENCE_CHARS - 1].rsplit(" ", 1)[0] + " …"

@@ -40,9 +40,9 @@ _LIGHT = MEASURES | _stemmed(
     "information exactly actually currently still ever year years take takes taken become charge given give gives "
     "grant grants grants offer offers provide provides entitled entitle include includes contain contains cover covers "
     "want does doing done put cost costs price pay paid fee size situation anything something everything thing things "
-    "go goes put kept keep keeps stay stand stands itself say says mentioned rule rules ab "
+    "value go goes put kept keep keeps stay stand stands itself say says mentioned rule rules ab "
     "erlaubt darf dürfen möglich bekommt bekommen erhält erhalten neu neue aktuell genau bedeutet heißt heißen gilt "
-    "gelten lautet beträgt kostet kosten preis gibt muss müssen jahr jahre machen macht zahlen zahlt "
+    "gelten lautet beträgt kostet kosten preis gibt muss müssen jahr jahre machen macht zahlen zahlt halten gehalten "
     "permis autorisé possible reçoit nouveau nouvelle exact signifie appelle coûte coûtent prix coût payer faut doit "
     "avoir fait "
     "permitido posible recibe nuevo nueva significa llama cuesta cuestan precio pagar hay tiene "
@@ -285,5 +285,6 @@ def _names(text: str, language: str, codes: tuple[str, ...]) -> tuple[str, ...]:
             or (not shouted and (begins or language == "de"))
         ):
             continue
-        out += [stem(each) for each in words(word)]
+        # A single letter ("HB-K") is not among the words of a sentence.
+        out += [stem(each) for each in words(word) if len(each) > 1]
     return tuple(dict.fromkeys(out))

@@ -46,7 +46,8 @@ class JsonLoader:
             is_cut = True
         text = "\n".join(lines)
         if is_cut:
-            text = f"{text[:KEPT_CHARS].rpartition(chr(10))[0]}\n{CUT}"
+            kept = text[:KEPT_CHARS]
+            text = f"{kept.rpartition(chr(10))[0] or kept}\n{CUT}"
         yield PageText(None, text)
 
 
@@ -64,6 +65,7 @@ class _Lines(list[str]):
     def append(self, line: str) -> None:
         self._characters += len(line) + 1
         if self._characters > MAX_CHARS:
+            super().append(line[:KEPT_CHARS])
             raise _Full
         super().append(line)
 
@@ -88,7 +90,7 @@ def _read(path: Path) -> tuple[Any, bool]:
 
 def _records(lines: list[str]) -> list[Any] | None:
     try:
-        records = [json.loads(line) for line in lines if line.strip()]
+        records = [_value(line) for line in lines if line.strip()]
     except (ValueError, RecursionError):
         return None
     return records if len(records) > 1 else None
@@ -96,17 +98,30 @@ def _records(lines: list[str]) -> list[Any] | None:
 
 def _parse(text: str) -> Any:
     try:
-        return json.loads(text)
+        return _value(text)
     except RecursionError:
         raise LoadRefused("The JSON nests too deeply to be read.") from None
     except ValueError as error:
-        records = [line for line in text.splitlines() if line.strip()]
-        if len(records) > 1:
+        lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+        records: list[Any] = []
+        for number, line in lines if len(lines) > 1 else ():
             try:
-                return [json.loads(line) for line in records]
+                records.append(_value(line))
             except (ValueError, RecursionError):
-                pass
+                if not records:  # one value over many lines
+                    break
+                raise LoadRefused(
+                    f"Line {number} of the JSON lines is not valid: check whether it is complete."
+                ) from None
+        else:
+            if records:
+                return records
         raise LoadRefused(f"The file is not valid JSON ({error}).") from None
+
+
+def _value(text: str) -> Any:
+    """Raises ValueError, RecursionError."""
+    return json.loads(text, parse_int=str)  # as it is written: Python refuses to count above 4300 digits
 
 
 def _flatten(value: Any, path: str, lines: list[str], depth: int) -> None:

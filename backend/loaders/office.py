@@ -159,7 +159,7 @@ class Package:
                     if blocks > MAX_BLOCKS:
                         raise LoadRefused("The file holds more paragraphs and rows than can be read: split it.")
                     if since > MAX_BLOCK_BYTES:
-                        raise LoadRefused("The file holds a paragraph or row of far more than text and is refused.")
+                        raise LoadRefused("The file holds a paragraph or row that is far too large and is refused.")
             parser.close()
         except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, etree.XMLSyntaxError):
             raise Damaged(name) from None

@@ -19,7 +19,13 @@ MAX_DEPTH = 1000
 DAMAGED = "The rich text is damaged and cannot be read: save it again as .rtf and upload the new file."
 _BINARY = re.compile(rb"\\bin(\d{1,9}) ?")
 _PICTURE = re.compile(rb"[0-9a-fA-F\r\n]{512,}")
-_HIDDEN = re.compile(r"\{(?:\\\*)?\\(?:deleted|v)(?![a-z0-9])[^{}]{0,100000}\}")
+_HIDES = re.compile(r"\\(?:v|deleted)(?![a-z0])")
+_TOKEN = re.compile(r"\\([a-z]{1,32})(-?\d{1,10})? ?|\\'..|\\.|[{}]|[^\\{}]+|\\", re.IGNORECASE | re.DOTALL)
+_SAYS = frozenset({
+    "u", "line", "tab", "emdash", "endash", "emspace", "enspace", "qmspace", "bullet", "lquote", "rquote", "ldblquote",
+    "rdblquote",
+})  # fmt: skip
+"""Control words that stand for text."""
 
 
 class RtfLoader:
@@ -64,11 +70,33 @@ def _depth(raw: bytes) -> int:
     return deepest
 
 
+def _shown(text: str) -> str:
+    """Without the text that is formatted as hidden or deleted; groups, paragraphs and cells stay."""
+    if _HIDES.search(text) is None:
+        return text
+    kept: list[str] = []
+    groups: list[frozenset[str]] = []
+    hidden: frozenset[str] = frozenset()
+    for token in _TOKEN.finditer(text):
+        word, all_of_it = token[1], token[0]
+        if word in ("v", "deleted"):
+            hidden = hidden - {word} if token[2] == "0" else hidden | {word}
+        elif word == "plain":
+            hidden = frozenset()
+        elif all_of_it == "{":
+            groups.append(hidden)
+        elif all_of_it == "}" and groups:
+            hidden = groups.pop()
+        if not hidden or (word is not None and word not in _SAYS) or all_of_it in ("{", "}", "\\*"):
+            kept.append(all_of_it)
+    return "".join(kept)
+
+
 def _to_markdown(raw: bytes) -> str:
     from striprtf.striprtf import rtf_to_text
 
     try:
-        text = rtf_to_text(_HIDDEN.sub("", raw.decode("latin-1")), errors="replace")
+        text = rtf_to_text(_shown(raw.decode("latin-1")), errors="replace")
     except (ValueError, LookupError, IndexError, KeyError, TypeError, AttributeError, UnicodeError):
         raise LoadRefused(DAMAGED) from None
     blocks = Blocks()

@@ -77,7 +77,7 @@ class _Gauge:
         self._since_row = len(piece) - ends[-1] if ends else self._since_row + len(piece)
         is_rows = name.startswith("xl/worksheets/") and name.count("/") == 2
         if self._marks > most or (is_rows and self._since_row > MAX_ROW_BYTES and not ends):
-            raise UnsafeArchive("The workbook holds a row or part of far more than values and is refused.")
+            raise UnsafeArchive("The workbook holds a row or part that is far too large and is refused.")
 
 
 def _sheets(path: Path) -> list[tuple[int, str, str]]:

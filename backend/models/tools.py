@@ -62,8 +62,9 @@ class Citation:
 class Support:
     """How far an answer rests on the passages that its run has seen. `reason` is one sentence.
 
-    `none`: the run used no documents. `unsupported`: documents were searched, and no citation of the answer holds.
-    `partial`: some of it does not rest on them. `citations` that hold, and `dropped` ones that did not.
+    `none`: the run used no documents, or the answer says that they do not tell. `unsupported`: documents were searched,
+    and no citation of the answer holds. `partial`: some of it does not rest on them. `citations` that hold, and
+    `dropped` ones that did not.
     """
 
     status: Literal["supported", "partial", "unsupported", "none"] = "none"

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from backend.config.settings import Settings
 from backend.embeddings.port import Embedder
 from backend.loaders.port import HEAD_BYTES, Loader, find_loader
-from backend.models.documents import Document, DocumentChunk, embedder_of
+from backend.models.documents import Document, DocumentChunk
 from backend.models.errors import Conflict, InvalidRequest, NotFound, TooLarge, UnsupportedFile, WorkerFailed
 from backend.models.messages import Message
 from backend.models.run import Owner
 from backend.storage.document_store import DocumentStore
 from backend.tasks.fitting import fitted
+from backend.tools.retrieval import Retriever
 from backend.utils.names import clean_filename
 from backend.utils.untrusted import fenced
 from backend.vector_store.port import VectorStore
@@ -95,6 +96,7 @@ class Attachments:
         worker: Worker,
         loaders: Sequence[Loader],
         watch: Watch,
+        retriever: Retriever,
     ) -> None:
         self._settings = settings
         self._documents = documents
@@ -103,6 +105,7 @@ class Attachments:
         self._worker = worker
         self._loaders = loaders
         self._watch = watch
+        self._retriever = retriever
         self._parsing = asyncio.Semaphore(PARSERS_AT_ONCE)
 
     async def read(self, owner: Owner, attachments: Sequence[Attachment], window: int) -> list[Read]:
@@ -228,14 +231,9 @@ class Attachments:
         file_id = file.attachment.file_id
         if file_id is None:
             return await self._best_of(file.chunks, query)
-        recipe = await self._vectors.recipe(owner)
-        if query.strip() and recipe is not None and embedder_of(recipe) == self._embedder.name:
-            vector = await self._embedder.embed_query(query)
-            hits = await self._vectors.search(owner, vector, query, PASSAGES, files=[file_id])
-            if hits:
-                return [hit.chunk.context_text for hit in sorted(hits, key=lambda hit: hit.chunk.index)]
-        first = await self._vectors.chunks(owner, file_id, last=PASSAGES - 1)
-        return [chunk.context_text for chunk in first]
+        found = await self._retriever.best_chunks(owner, file_id, query, PASSAGES) if query.strip() else []
+        found = found or await self._vectors.chunks(owner, file_id, last=PASSAGES - 1)
+        return [chunk.context_text for chunk in found]
 
     async def _best_of(self, chunks: Sequence[DocumentChunk], query: str) -> list[str]:
         if not query.strip():

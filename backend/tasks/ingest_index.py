@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backend.embeddings.port import Embedder, Embedders
+from backend.embeddings.port import Embedders
 from backend.models.documents import DocumentChunk, embedder_of
 from backend.models.errors import HearthError, TooLarge
 from backend.models.run import Owner
@@ -36,16 +36,6 @@ class Renewal:
     recipe: str | None
     is_over: Callable[[], Awaitable[bool]] | None = None
     """Asked before each write where another process is at it."""
-
-
-@dataclass(slots=True)
-class OneEmbedder:
-    """Embedders where there is but the one."""
-
-    current: Embedder
-
-    async def named(self, name: str) -> Embedder | None:
-        return self.current if name == self.current.name else None
 
 
 @dataclass(slots=True)
@@ -97,11 +87,10 @@ class IndexLine:
         await request.done
 
     async def remove(self, owner: Owner, file_id: str) -> None:
-        """Remove every chunk of a file, wherever it is."""
+        """Remove every chunk of a file, wherever it is: in what an earlier or another process has staged, too."""
         async with self.alone(owner):
             await self._vectors.delete(owner, file_id)
-            if owner in self._renewals:
-                await self._vectors.delete(owner, file_id, collection=STAGED)
+            await self._vectors.delete(owner, file_id, collection=STAGED)
 
     def alone(self, owner: Owner) -> asyncio.Lock:
         """Held while the owner's main index changes."""
@@ -246,7 +235,7 @@ class IndexLine:
         renewal = self._renewals.get(owner)
         if renewal is None or renewal.recipe is None or group[0][0].alive is not None:
             return None
-        embedder: Embedder | None = await self._embedders.named(embedder_of(renewal.recipe))
+        embedder = await self._embedders.named(embedder_of(renewal.recipe))
         if embedder is None:
             return None
         if embedder is self._embedders.current:

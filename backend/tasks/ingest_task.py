@@ -10,14 +10,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from dataclasses import replace
 
 from backend.config.settings import Settings
-from backend.embeddings.port import Embedder, Embedders
+from backend.embeddings.port import Embedder, Embedders, OneEmbedder
 from backend.loaders.port import Loader
 from backend.models.documents import READ_PURPOSES, Document, IndexRecipe, Terms
-from backend.models.errors import HearthError, InvalidRequest, NotFound, UnsupportedFile
+from backend.models.errors import HearthError, InvalidRequest, NotFound, StorageFailed, UnsupportedFile
 from backend.models.run import SERVER, Owner
 from backend.storage.document_store import DocumentStore, Quota
 from backend.tasks.ingest_index import EMBED_BATCH as EMBED_BATCH
-from backend.tasks.ingest_index import IndexLine, OneEmbedder
+from backend.tasks.ingest_index import IndexLine
 from backend.tasks.ingest_kinds import Arrival, FileKinds
 from backend.tasks.ingest_pages import PageReader, is_small
 from backend.tasks.ingest_work import DocumentWork, reason_of
@@ -160,7 +160,9 @@ class IngestTask:
 
     async def delete(self, owner: Owner, file_id: str) -> None:
         """Remove a document and every trace of it, also while it is being ingested. Raises NotFound."""
-        await self._documents.get(owner, file_id)
+        document = await self._documents.get(owner, file_id)
+        await self._stop(owner, file_id)
+        await self._let_expire(owner, document)
         await self._remove(owner, file_id)
 
     async def sweep(self) -> int:
@@ -171,17 +173,32 @@ class IngestTask:
                 await self._remove(owner, document.file_id)
         return len(expired)
 
-    async def _remove(self, owner: Owner, file_id: str) -> None:
+    async def _stop(self, owner: Owner, file_id: str) -> None:
+        """End its ingestion, if that goes on."""
         job = self._jobs.get((owner, file_id))
         if job is not None:
             job.cancel()
             await asyncio.wait({job})
-        # Before the document itself: what is interrupted here can be asked for again.
+
+    async def _let_expire(self, owner: Owner, document: Document) -> None:
+        """From here on it is gone for everybody, and what interrupts its removal is made good by `sweep`."""
+        over = replace(document, expires_at=min(document.created_at, time.time()))
+        try:
+            await self._documents.update(owner, over)
+        except StorageFailed:
+            # On a full disk its own bytes make the room.
+            await self._documents.drop_content(owner, document.file_id)
+            with contextlib.suppress(StorageFailed):
+                await self._documents.update(owner, over)
+
+    async def _remove(self, owner: Owner, file_id: str) -> None:
+        await self._stop(owner, file_id)
         for follower in self.when_deleted:
             await follower(owner, file_id)
-        await self._documents.delete(owner, file_id)
         await self._line.remove(owner, file_id)
         await self._tables.delete(owner, file_id)
+        # Last, as it is what tells that the rest is to be removed.
+        await self._documents.delete(owner, file_id)
         self._notify((owner, file_id))
 
     async def events(self, owner: Owner, file_id: str) -> AsyncGenerator[Document, None]:

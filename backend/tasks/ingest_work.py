@@ -23,6 +23,8 @@ from backend.tasks.table_import import TableImport
 TABLE_SHARE = 0.4
 """What making tables counts for in the progress of files that hold any; the rest is reading and embedding."""
 PROGRESS_SECONDS = 0.5
+FIT_BATCH = 4 * EMBED_BATCH
+"""Chunks of a long page that are fitted to the embedder before the first of them can be found."""
 LINGER_SECONDS = 1.0
 """How long a page waits for others to make a whole batch with."""
 
@@ -128,24 +130,34 @@ class _Steps:
         late = time.monotonic() - self._flushed > LINGER_SECONDS
         # The last batch of a document that comes at once is kept for `finish`, which knows that it is the last.
         if len(self._raw) + len(self._whole) > EMBED_BATCH or late:
-            await self._fit()
-            await self._flush(EMBED_BATCH if not late else 1)
+            await self._work_off(EMBED_BATCH if not late else 1)
 
     async def finish(self) -> None:
         self._done = 1.0
-        await self._fit()
-        await self._flush(1)
+        await self._work_off(1)
 
-    async def _fit(self) -> None:
-        raw, self._raw = self._raw, []
+    async def _work_off(self, least: int) -> None:
+        """Everything that is there, but for less than `least` chunks at the end."""
+        before, target = self.document.progress, self._share * self._done
+        while len(self._raw) > FIT_BATCH:
+            there = len(self._raw) + len(self._whole)
+            await self._fit(FIT_BATCH)
+            reached = before + max(0.0, target - before) * (1 - len(self._raw) / there)
+            await self._flush(EMBED_BATCH, before, reached)
+            before = max(before, reached)
+        await self._fit(FIT_BATCH)
+        await self._flush(least, before, target)
+
+    async def _fit(self, most: int) -> None:
+        raw, self._raw = self._raw[:most], self._raw[most:]
         if raw:
             whole = await self._work.fitting(raw, self._numbered)
             self._numbered += len(whole)
             self._whole += whole
 
-    async def _flush(self, least: int) -> None:
-        """Embed and keep what is there in batches, as long as there are `least` chunks."""
-        before, target = self.document.progress, self._share * self._done
+    async def _flush(self, least: int, before: float, target: float) -> None:
+        """Embed and keep what is fitted in batches, as long as there are `least` chunks, which makes the progress grow
+        from `before` to `target`."""
         total = len(self._whole)
         while len(self._whole) >= least:
             batch, self._whole = self._whole[:EMBED_BATCH], self._whole[EMBED_BATCH:]

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 
+from backend.embeddings.port import OneEmbedder
 from backend.models.errors import NotFound
 from backend.models.run import RunContext
 from backend.models.tools import Proposal, ToolResult
@@ -21,7 +22,7 @@ from backend.tools.rag_cues import (
     mentions_documents,
     named_documents,
 )
-from backend.tools.retrieval import Found, OneEmbedder, Retriever
+from backend.tools.retrieval import Found, Retriever
 from backend.tools.retrieval_filters import Narrowing, listed, moment_of
 from backend.tools.retrieval_passages import hit_of, source_of
 

@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from backend.embeddings.port import Embedder, Embedders
+from backend.embeddings.port import Embedders
 from backend.embeddings.rerank_port import Reranker
 from backend.models.documents import DocumentChunk, embedder_of
 from backend.models.errors import HearthError, UpstreamError
@@ -60,16 +60,6 @@ class _Query:
     text: str
     words: frozenset[str]
     vectors: dict[str, FloatArray | None] = field(default_factory=dict)
-
-
-class OneEmbedder:
-    """Embedders where there is but the one."""
-
-    def __init__(self, current: Embedder) -> None:
-        self.current = current
-
-    async def named(self, name: str) -> Embedder | None:
-        return self.current if name == self.current.name else None
 
 
 class Retriever:

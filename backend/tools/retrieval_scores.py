@@ -67,7 +67,7 @@ def relevance(hit: Hit, words: int) -> float:
 def relevant(candidates: Sequence[Candidate], words: frozenset[str]) -> list[Candidate]:
     """Of candidates, best first, those that have to do with the query, and what completes them.
 
-    A question may name one thing here and another there ("a dog in the flat": the flat is told of on the first page, the
+    A question may name one thing here and another there ("a dog in the flat": the flat stands on the first page, the
     dogs on the second). So a chunk counts as well when it has a word of the query that the passages of its document do
     not have yet; each word lets in one chunk at most.
     """

@@ -35,6 +35,8 @@ LEVEL_ROWS = 64
 """Segments below this count as one size; each further size is FAN_IN times as large."""
 MOST_ERASED = 0.25
 """A segment with more erased rows than this share is written anew."""
+LITTLE = 2048
+"""Rows of a segment that is written anew whenever something is erased, so that of its words nothing stays either."""
 MIGRATION_ROWS = 8192
 
 
@@ -313,7 +315,8 @@ class IndexState:
 
     @staticmethod
     def _is_sparse(segment: Segment) -> bool:
-        return segment.rows - segment.count > MOST_ERASED * segment.rows
+        erased = segment.rows - segment.count
+        return erased > (0 if segment.rows <= LITTLE else MOST_ERASED * segment.rows)
 
     def _merge_small(self) -> None:
         """Merge the last segments while there are FAN_IN of a size and they are small. It can wait."""

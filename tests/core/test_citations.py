@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from backend.core.citations import resolve_citations
+from backend.core.citations import checked_citations, resolve_citations
 from backend.models.tools import Source
 
+TARIFF = """# Prices
+
+| Article | Price per unit | Minimum order |
+| --- | --- | --- |
+| Bolt M8 | 0.32 euros | 500 |
+| Panel P9 | 61.20 euros | 12 |
+
+Every article is sold by the piece."""
 SOURCES = [Source("document", f"file{n}.pdf", f"passage {n}") for n in (1, 2, 3)]
 
 
@@ -43,6 +51,23 @@ def test_a_citation_carries_its_source():
     (citation,) = resolve_citations("See [2].", SOURCES)
     assert citation.source is SOURCES[1]
     assert (citation.start, citation.end) == (4, 7)
+
+
+@pytest.mark.parametrize(
+    ("answer", "quote"),
+    [
+        ("Article: Panel P9, Price per unit: 61.20 euros, Minimum order: 12 [1]", "| Panel P9 | 61.20 euros | 12 |"),
+        ("The Panel P9 costs 61.20 euros, 12 of them at least [1].", "| Panel P9 | 61.20 euros | 12 |"),
+        ("The Panel P9 costs 161.20 euros, 12 of them at least [1].", TARIFF),
+        ("Article, Price per unit, Minimum order: these are its columns [1].", TARIFF),
+    ],
+    ids=["by its columns", "in a sentence", "another number", "the head"],
+)
+def test_a_row_of_a_table_that_is_told_is_quoted(answer: str, quote: str) -> None:
+    source = Source("document", "a.docx", TARIFF, url="/files/f/view", start=0, end=len(TARIFF), line=1)
+    (citation,) = checked_citations(answer, [source]).citations
+    assert citation.source.quote == quote
+    assert citation.source.url == ("/files/f/view#line=6" if quote != TARIFF else "/files/f/view")
 
 
 def test_without_sources_nothing_is_cited():

@@ -72,6 +72,26 @@ def test_status_without_passages(sources: list[Source], use: ToolUse, status: st
     assert judged("The moon is made of cheese.", sources, use).status == status
 
 
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        ("Your documents do not contain an answer to this, as far as I can find: “What is due in 2031?”.", "none"),
+        ("I could not find any information about that in the documents.", "none"),
+        ("Soweit ich sehe, enthalten deine Dokumente keine Antwort auf: „Was gilt?“.", "none"),
+        ("Vos documents ne contiennent pas de réponse.", "none"),
+        ("The tenant does not have to pay for the heating.", "unsupported"),
+        ("The documents do not mention it, but 45 days are usual.", "unsupported"),
+    ],
+)
+@pytest.mark.parametrize("found", [True, False], ids=["with passages", "without"])
+def test_an_answer_that_says_that_the_documents_do_not_tell_is_no_unsupported_one(
+    answer: str, status: str, found: bool
+) -> None:
+    sources = SOURCES if found else []
+    use = used("rag_retrieval", data={"hits": []})
+    assert support_of(answer, "What is due in 2031?", sources, checked_citations(answer, sources), use).status == status
+
+
 def test_counts_and_reason_are_told() -> None:
     support = judged("“The notice period is six months or so” [1]. The deposit is due on 5 May [1].")
     assert (support.citations, support.dropped) == (1, 1)

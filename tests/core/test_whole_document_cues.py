@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backend.core.router import Router
-from backend.core.whole_document_cues import asks_for_whole, forced_task, whole_document_task
+from backend.core.whole_document_cues import asks_for_whole, forced_task, language_of, whole_document_task
 from backend.models.messages import Message
 from backend.models.tools import ToolSpec
 from tests.fakes.embedder import HashEmbedder
@@ -37,6 +37,8 @@ READER = ToolSpec("document_text", "Reads documents.", {})
         ("Résume le document", "summary", ["report_2023.pdf"]),
         ("riassumi handbook.pdf", "summary", ["handbook.pdf"]),
         ("resume handbook.pdf por favor", "summary", ["handbook.pdf"]),
+        ("What is in handbook.pdf?", "summary", ["handbook.pdf"]),
+        ("Was steht in mietvertrag.docx?", "summary", ["mietvertrag.docx"]),
     ],
 )  # fmt: skip
 def test_queries_about_whole_documents(query: str, kind: str, files: list[str]) -> None:
@@ -53,6 +55,9 @@ def test_queries_about_whole_documents(query: str, kind: str, files: list[str]) 
         "compare the handbook and contract_a.docx on overtime rules",
         "summarise the handbook and tell me the weather in Munich",
         "summarise the plot of Hamlet",
+        "what is in handbook.pdf about dogs",
+        "what is in the air",
+        "what is in my documents",
         "which documents do I have",
         "list all my documents",
         "write a poem about all the files",
@@ -67,6 +72,20 @@ def test_queries_about_whole_documents(query: str, kind: str, files: list[str]) 
 )
 def test_other_queries(query: str) -> None:
     assert whole_document_task(query, DOCUMENTS) is None
+
+
+@pytest.mark.parametrize(
+    ("query", "language"),
+    [
+        ("Fasse mietvertrag.txt zusammen", "de"),
+        ("Vergleiche a.pdf und b.pdf", "de"),
+        ("riassumi handbook.pdf", "it"),
+        ("summarise mietvertrag.txt", "en"),
+        ("compare a.pdf and b.pdf", "en"),
+    ],
+)
+def test_an_order_of_a_verb_and_a_file_shows_its_language(query: str, language: str) -> None:
+    assert language_of(query) == language
 
 
 def test_without_documents_nothing_is_meant() -> None:

@@ -254,6 +254,8 @@ def answer(fake: Fake, body: dict[str, Any]) -> Response:
     question = body["messages"][-1]["content"]
     if question.startswith("refuse"):
         return error(503, "The model is busy.", retry_after="7")
+    if not set(body.get("collections", [])) <= set(fake.library.collections):
+        return error(404, "There is no vector store with this id.")
     session_id = body.get("session_id") or f"session-{len(fake.conversations) + 1}"
     now = time.time()
     stored = fake.conversations.setdefault(

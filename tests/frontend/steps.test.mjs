@@ -38,7 +38,8 @@ test("steps are a plan when they were laid out before", () => {
 
 test("tools and ways have names, also those nobody has heard of", () => {
   assert.deepEqual(["math_calc", "my_own-tool", "constructor", "", undefined].map(toolTitle), ["Calculate", "my own tool", "constructor", "tool", "tool"]);
-  assert.deepEqual(["react", "toString", undefined].map(wayTitle), ["Step by step", "toString", ""]);
+  assert.deepEqual(["react", "documents", "toString", undefined].map(wayTitle), ["Step by step", "Whole documents", "toString", ""]);
+  assert.equal(toolTitle("document_text"), "Read a document");
 });
 
 test("the decision tells how sure it was and what it took, as far as it is known", () => {

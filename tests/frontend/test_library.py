@@ -159,6 +159,25 @@ def test_conversation_searches_the_chosen_collections_and_keeps_the_choice(visit
     assert [body.get("collections") for body in visit.site.fake.asked] == [None, ["vs_1"], ["vs_1", "vs_2"]]
 
 
+def test_collection_that_is_shared_no_longer_is_told_of_and_searched_no_more(visit: Visit) -> None:
+    page = visit.sign_in()
+    scope = page.locator("#scope-open")
+    scope.click()
+    page.get_by_role("menuitemcheckbox", name="Town archive").click()
+    page.keyboard.press("Escape")
+    expect(scope).to_have_text("Town archive")
+    gone = next(id_ for id_, each in visit.site.fake.library.collections.items() if each["name"] == "Town archive")
+    del visit.site.fake.library.collections[gone]
+    page.fill("#prompt", "hello there")
+    page.press("#prompt", "Enter")
+    answer = page.locator(".answer").last
+    expect(answer).to_contain_text("no longer shared with you")
+    expect(scope).to_have_text("All documents")
+    answer.get_by_role("button", name="Try again").last.click()
+    expect(answer).not_to_contain_text("no longer shared with you")
+    assert [body.get("collections") for body in visit.site.fake.asked] == [[gone], []]
+
+
 def test_every_control_of_documents_collections_and_reader_has_a_name(visit: Visit) -> None:
     page = visit.sign_in()
     nameless = """() => [...document.querySelectorAll('button, a[href], input, select, textarea, [role=img], img')]

@@ -103,6 +103,32 @@ async def test_nothing_comes_of_nothing(embedder: MiniLM) -> None:
     assert (await best_sentences("", PASSAGES, embedder)).sentences == ()
 
 
+def test_fences_of_code_are_no_part_of_a_sentence() -> None:
+    assert units("How it is called:\n```sh\ndecode -x file\n```\nMore of it.") == [
+        "How it is called:", "decode -x file", "More of it.",
+    ]  # fmt: skip
+    assert clean("Ask for help. ```") == "Ask for help."
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "filename", "expected"),
+    [
+        ("What is the mileage of HB-K 202?", "Plate: HB-K 201; Mileage: 88210\nPlate: HB-K 202; Mileage: 143900",
+         "data.xlsx", "Plate: HB-K 202; Mileage: 143900"),
+        ("What is the value of MAX_ATTEMPTS in retry.py?", "import time\n\nMAX_ATTEMPTS = 7\n\nBASE_DELAY = 0.25",
+         "retry.py", "MAX_ATTEMPTS = 7"),
+        ("Darf ich einen Hund halten?", "Haustiere\n\nHunde dürfen nur mit Zustimmung gehalten werden.",
+         "vertrag.txt", "Hunde dürfen nur mit Zustimmung gehalten werden."),
+    ],
+    ids=["a number plate", "a constant", "a dog, in German"],
+)  # fmt: skip
+async def test_what_is_asked_for_in_other_forms_is_found_for_certain(
+    question: str, text: str, filename: str, expected: str, embedder: MiniLM
+) -> None:
+    found = await best_sentences(question, [Passage(text, 1, filename)], embedder)
+    assert ([sentence.text for sentence in found.sentences], found.certain) == ([expected], True)
+
+
 def test_a_long_sentence_is_cut_and_foreign_markers_lose_their_brackets() -> None:
     assert clean("- as shown in [3, 4] and 【5】") == "as shown in (3, 4) and (5)"
     assert len(clean("word " * 200)) <= 320

@@ -23,11 +23,23 @@ HEAD = r"{\rtf1\ansi\ansicpg1252\deff0{\fonttbl{\f0 Arial;}}{\stylesheet{\s1 hea
             "| City | Limit |\n| --- | --- |\n| Rome | 90 |\n\nend",
         ),
         (r"a{\deleted gone}{\v hidden}b\par", "ab"),
+        (r"a{\v one {\b two} \u8364? \'fc \tab}b{\deleted x{\i y}\deleted0 c}\v d\v0 e{\v f\plain g}\par", "abceg"),
+        (r"{\v a\par}b{\viewkind4 c}{\v0 d}{\v}e\par", "bcde"),
         (r"a{\pict\pngblip " + "89504e47" * 3000 + r"}b\par", "ab"),
         (r"# lookalike\par", "\\# lookalike"),
         ("", ""),
     ],
-    ids=["letters", "header-and-footer", "table", "deleted-and-hidden", "picture", "lookalike", "empty"],
+    ids=[
+        "letters",
+        "header-and-footer",
+        "table",
+        "deleted-and-hidden",
+        "hidden-in-groups",
+        "shown",
+        "picture",
+        "lookalike",
+        "empty",
+    ],
 )
 def test_text_says_what_a_reader_sees(tmp_path: Path, body: str, expects: str) -> None:
     assert text_of(LOADER, tmp_path, f"{HEAD}{body}}}".encode()) == expects

@@ -55,9 +55,21 @@ def test_up_4_what_is_no_table_is_refused(tmp_path: Path, content: bytes, says: 
         (b"[" * 5000 + b"]" * 5000, "deep"),
         (b'{"a":' * 100 + b"1" + b"}" * 100, "deeper than 64"),
         (b'{"a": [1, 2', "not valid"),
+        (b'{\n"a": [1,\n2', "not valid"),
+        (b'{"a": 1}\n{"a": 2}\n\n{"a', "Line 4 of the JSON lines"),
     ],
-    ids=["too-many", "lists", "objects", "truncated"],
+    ids=["too-many", "lists", "objects", "truncated", "truncated-lines", "truncated-record"],
 )
 def test_up_4_json_beyond_its_bounds_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
     with pytest.raises(LoadRefused, match=says):
         text_of(JSON, tmp_path, content)
+
+
+def test_json_number_of_six_thousand_digits_is_kept_as_it_is_written(tmp_path: Path) -> None:
+    digits = "9" * 6000
+    assert text_of(JSON, tmp_path, f'{{"n": {digits}, "m": -7, "x": 1.5}}'.encode()) == f"n: {digits}\nm: -7\nx: 1.5"
+
+
+def test_beginning_of_a_json_value_that_is_too_long_is_kept(tmp_path: Path) -> None:
+    text = text_of(JSON, tmp_path, b'{"a": "' + b"heron " * 500_000 + b'"}')
+    assert text.startswith("a: heron heron") and text.endswith("SQL reaches every record of a file of records.)")

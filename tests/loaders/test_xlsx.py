@@ -65,8 +65,8 @@ def test_rows_beyond_the_first_are_left_to_sql(tmp_path: Path) -> None:
         (archive({"word/document.xml": "<a/>"}), "something else"),
         (archive({"xl/workbook.xml": "<a>"}), "damaged"),
         (workbook(A=[[1]])[:-200], "damaged"),
-        (archive({"xl/workbook.xml": "<a/>", "xl/worksheets/sheet1.xml": "<row>" + ENDLESS}), "far more"),
-        (archive({"xl/workbook.xml": "<a/>", "xl/styles.xml": ENDLESS}), "far more"),
+        (archive({"xl/workbook.xml": "<a/>", "xl/worksheets/sheet1.xml": "<row>" + ENDLESS}), "far too large"),
+        (archive({"xl/workbook.xml": "<a/>", "xl/styles.xml": ENDLESS}), "far too large"),
     ],
     ids=["encrypted", "binary-xls", "word", "broken-xml", "truncated", "endless-row", "endless-styles"],
 )  # fmt: skip

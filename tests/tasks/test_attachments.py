@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from backend.bootstrap import discover_loaders
+from backend.embeddings.port import OneEmbedder
 from backend.models.documents import Document, DocumentChunk, PageText
 from backend.models.errors import Conflict, HearthError, InvalidRequest, NotFound, TooLarge, WorkerFailed
 from backend.models.messages import Message
@@ -18,6 +19,7 @@ from backend.models.run import Owner
 from backend.storage.stores import Stores
 from backend.tasks import attachments as attachments_module
 from backend.tasks.attachments import WHOLE_CHARS, Attachment, Attachments, as_read, sharing_words
+from backend.tools.retrieval import Retriever
 from backend.utils.untrusted import new_fence
 from backend.workers.port import Limits
 from tests.fakes.embedder import HashEmbedder
@@ -68,6 +70,7 @@ class House:
             self.worker,
             discover_loaders(),
             self.watch,
+            Retriever(OneEmbedder(self.embedder), self.vectors, self.stores.documents),
         )
         self.status_later: list[Document] = []
 

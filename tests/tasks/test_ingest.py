@@ -155,6 +155,47 @@ async def test_document_deleted_during_ingestion_leaves_nothing(tmp_path: Path) 
     await library.aclose()
 
 
+class Stopped(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("at", ["index", "tables", "documents"])
+async def test_deletion_that_a_crash_interrupts_is_finished_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    library = Library(tmp_path)
+    file_id = await library.put("a.txt", "some words")
+
+    async def die(*_: Any, **__: Any) -> None:
+        raise Stopped
+
+    store = {"index": library.vectors, "tables": library.stores.tables, "documents": library.stores.documents}[at]
+    with monkeypatch.context() as patched, pytest.raises(Stopped):
+        patched.setattr(store, "delete", die)
+        await library.ingest.delete(ALICE, file_id)
+    assert await library.stores.documents.get_many(ALICE, [file_id]) == {}, "nobody finds what is left of it"
+    after = Library(tmp_path, library.stores, library.vectors)
+    assert await after.ingest.sweep() == 1
+    assert await after.vectors.chunks(ALICE, file_id) == [] and not (tmp_path / file_id).exists()
+    assert await after.ingest.sweep() == 0
+    await after.aclose()
+
+
+async def test_document_can_be_deleted_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Library(tmp_path)
+    file_id = await library.put("a.txt", "some words")
+
+    async def refuse(*_: Any) -> None:
+        raise StorageFull("The disk is full.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(library.stores.documents, "update", refuse)
+        await library.ingest.delete(ALICE, file_id)
+    assert await library.vectors.chunks(ALICE, file_id) == []
+    assert await library.stores.documents.list_documents(ALICE) == ([], 0)
+    await library.aclose()
+
+
 class FullDisk(InMemoryVectorStore):
     """Refuses to add from the `fails_at`-th call on."""
 

@@ -194,6 +194,31 @@ async def test_interrupted_in_the_middle_goes_on_with_what_is_staged(tmp_path: P
     await third.aclose()
 
 
+async def test_document_deleted_by_another_process_meanwhile_does_not_come_back(
+    tmp_path: Path, vectors: VectorStore
+) -> None:
+    before, ids = await filled(tmp_path, vectors)
+    new = Gated(free=3)
+    library = after(before, tmp_path, new, before.embedder)
+    await library.ingest.resume()
+    await waits_at(new)
+
+    async def staged() -> bool:
+        return await vectors.count(ALICE, collection=STAGED) >= 2
+
+    await wait_until(staged)
+    other = Library(tmp_path, before.stores, vectors)
+    there = [file_id for file_id in ids if await vectors.chunks(ALICE, file_id, collection=STAGED)]
+    await other.ingest.delete(ALICE, there[0])
+    new.go.set()
+    new.free = 100
+    await library.ingest.reindex.settled(ALICE)
+    assert await name_of(vectors) == "new"
+    assert await vectors.chunks(ALICE, there[0]) == [] and await vectors.count(ALICE) == len(ids) - 1
+    await library.aclose()
+    await other.aclose()
+
+
 class Refusing(InMemoryVectorStore):
     """Refuses to add to the staged index as long as `full`."""
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from backend.embeddings.port import OneEmbedder
 from backend.models.collections import SearchLimits
 from backend.models.documents import DocumentChunk, IndexRecipe, PageText
 from backend.models.errors import NotFound, UpstreamError, UpstreamUnreachable
-from backend.tools.retrieval import RERANKED, OneEmbedder, Retriever
+from backend.tools.retrieval import RERANKED, Retriever
 from backend.tools.retrieval_filters import Narrowing
 from tests.fakes.embedder import HashEmbedder
 from tests.fakes.reranker import WordReranker

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from backend.models.run import Owner
 from backend.tools.retrieval_filters import Narrowing, _fits, matching, moment_of
 from backend.tools.retrieval_passages import Passage, joined, source_of, title_of, url_of
 from backend.tools.retrieval_query import earlier_turns, plain_query, rewritten, whole_query
-from backend.tools.retrieval_scores import Candidate, diverse, is_relevant, relevance, words_of
+from backend.tools.retrieval_scores import Candidate, diverse, is_relevant, relevance, relevant, words_of
 
 ALICE = Owner("default", "alice-1")
 
@@ -66,6 +68,23 @@ def test_what_has_nothing_to_do_with_the_query_is_told_apart(text: str, parts: d
     query = words_of("How many days of annual leave does an employee have?")
     assert query >= {"annual", "leave", "employee", "days"}
     assert is_relevant(candidate(text, 0.5, **parts), query) is counts
+
+
+def test_a_chunk_that_has_what_the_passages_of_its_document_lack_completes_them() -> None:
+    found = [
+        candidate("Dogs and cats need the written consent.", 0.46, dense=0.4),
+        candidate("The landlord lets the flat on the second floor.", 0.23, dense=0.13),
+        candidate("Keep the flat clean.", 0.1, dense=0.1),
+        candidate("Who is allowed to travel first class.", 0.1, dense=0.05),
+        replace(candidate("A flat fee.", 0.09, dense=0.05), chunk=replace(chunk("A flat fee."), file_id="file-other")),
+    ]
+    query = words_of("Am I allowed to have a dog in the flat?")
+    assert [each.chunk.text for each in relevant(found, query)] == [
+        "Dogs and cats need the written consent.",
+        "The landlord lets the flat on the second floor.",
+        "Who is allowed to travel first class.",
+    ]
+    assert relevant(found[1:], query) == []
 
 
 def test_copies_are_left_out_and_the_rest_keeps_its_order() -> None:
