@@ -121,7 +121,7 @@ class Package:
 
         raw = self.bytes_of(name)
         if len(raw) > MAX_TREE_BYTES or raw.count(b"<") + raw.count(b"=") > MAX_TREE_MARKS:
-            raise LoadRefused("A part of the file holds far more than a document needs and is refused.")
+            raise LoadRefused("A part of the file unpacks to far more than a document needs and is refused.")
         try:
             root = etree.fromstring(raw, _parser(etree.XMLParser))
         except (etree.XMLSyntaxError, ValueError):

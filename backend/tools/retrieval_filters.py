@@ -97,7 +97,8 @@ class Picker:
 
     async def _ready(self, owner: Owner, scope: Scope | None) -> list[Document]:
         if scope is None:
-            return [each for each in await self._all(owner) if each.status == "ready"]
+            # Of a long document the first pages can be found while the others are still read.
+            return [each for each in await self._all(owner) if each.status == "ready" or _has_begun(each)]
         homes = scope.by_owner
         return [each for home in homes for each in (await self._documents.get_many(home, homes[home])).values()]
 
@@ -179,3 +180,7 @@ def moment_of(text: str, param: str) -> float:
         raise InvalidRequest(
             f"{param} is no date: write it like 2026-03-31 or 2026-03-31T12:00:00Z.", param=param, code="invalid_value"
         ) from None
+
+
+def _has_begun(document: Document) -> bool:
+    return document.status == "processing" and document.chunks > 0

@@ -184,7 +184,7 @@ def test_indexing_goes_on_after_kill_9(tmp_path: Path) -> None:
             assert store.status == "in_progress"
             segments = tmp_path / "data" / "vector_db"
             deadline = time.monotonic() + 30
-            while not list(segments.rglob(f"{store.id}/0*/*.jsonl")):
+            while not list(segments.rglob(f"{store.id}/0*/*.seg")):
                 assert time.monotonic() < deadline, "indexing did not begin"
                 time.sleep(0.01)
             assert client.vector_stores.retrieve(store.id).status == "in_progress"

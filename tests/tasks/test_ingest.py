@@ -104,6 +104,35 @@ async def test_first_pages_are_found_before_the_last_are_read(tmp_path: Path) ->
     await library.aclose()
 
 
+class Counting(HashEmbedder):
+    """Notes how many texts had been counted when the first were embedded."""
+
+    counted = 0
+    before_first: int | None = None
+
+    def count_tokens(self, texts: Any) -> int:
+        self.counted += 1
+        return super().count_tokens(texts)
+
+    async def embed_documents(self, texts: Any) -> Any:
+        if self.before_first is None:
+            self.before_first = self.counted
+        return await super().embed_documents(texts)
+
+
+async def test_beginning_of_one_long_page_is_found_before_its_end_is_fitted(tmp_path: Path) -> None:
+    embedder = Counting(window=12)
+    library = Library(tmp_path, embedder=embedder, chunk_size=100, chunk_overlap=0)
+    text = "\n\n".join(f"Paragraph {n} speaks of {n} horses and as many carts." for n in range(600))
+    document = await library.upload("long.txt", text)
+    states = [state async for state in library.ingest.events(ALICE, document.file_id)]
+    assert states[-1].status == "ready"
+    assert embedder.before_first is not None and embedder.counted > 3 * embedder.before_first
+    chunks = await library.vectors.chunks(ALICE, document.file_id)
+    assert [chunk.index for chunk in chunks] == list(range(len(chunks))) and len(chunks) == states[-1].chunks
+    await library.aclose()
+
+
 async def test_progress_never_goes_back_and_chunks_count_what_is_found(tmp_path: Path) -> None:
     library = Library(tmp_path, chunk_size=100, chunk_overlap=0)
     text = "\n\n".join(f"Paragraph {n} speaks of {n} horses and as many carts." for n in range(4000))

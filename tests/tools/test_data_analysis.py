@@ -416,6 +416,12 @@ def test_who_or_which_is_answered_with_the_row(question: str, answer: str | None
     assert found is None if answer is None else found.startswith(answer)
 
 
+def test_a_column_that_numbers_the_rows_is_counted_and_not_summed() -> None:
+    orders = "order,units\n1000,5\n1001,7\n1002,5\n"
+    assert analyse(text=orders, question="How many orders are there?")["answer"] == "order has 3 values."
+    assert analyse(text=orders, question="How many units are there?")["answer"].startswith("The sum of units is 17")
+
+
 def test_the_oldest_has_the_earliest_birth_date_and_ties_are_named_together() -> None:
     people = "first_name,last_name,birth_date\nAnn,Ax,1990-01-02\nBob,Be,1970-05-06\nCy,Co,1970-05-06\n"
     answer = analyse(text=people, question="Who is the oldest?")["answer"]

@@ -202,7 +202,7 @@ def _one_answer(table: Table, fields: list[dict[str, Any]], asked: Asked) -> _Sa
         scopes = tuple(scope.replace(tail, "") for scope in (*scopes[:-1], head))
     if statistic == "count":
         counted = _counted(asked.sentence, fields)
-        if counted is not None and counted["type"] == "number":
+        if counted is not None and counted["type"] == "number" and not _is_numbering(counted):
             statistic = "sum"
         scopes = (counted["name"],) if counted is not None else scopes
     chosen = asked_field(scopes, fields, statistic)
@@ -218,6 +218,12 @@ def _one_answer(table: Table, fields: list[dict[str, Any]], asked: Asked) -> _Sa
             return _Said(f"{_title(statistic)} of {chosen['name']} per {group['name']}: {shown}{more}.", None, groups)
     value = chosen.get(statistic)
     return _Said(_sentence(table, chosen, statistic), value if isinstance(value, (int, float)) else None)
+
+
+def _is_numbering(field: dict[str, Any]) -> bool:
+    """Whether the values only number the rows, as in 1001, 1002, 1003: then there are so many, and no sum of them."""
+    count = field["count"]
+    return bool(count > 1 and field["distinct"] == count and field["max"] - field["min"] == count - 1)
 
 
 def _counted(sentence: str, fields: list[dict[str, Any]]) -> dict[str, Any] | None:
