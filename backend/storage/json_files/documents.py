@@ -40,6 +40,8 @@ BATCH_BYTES = 262_144
 """Received bytes are handed to a thread in pieces of at least this size."""
 MAX_SHELVES = 256
 MAX_PAGE = 1000
+LOOKS = 3
+"""Times that is looked again when a change of our own came between; looking through a large folder costs far more."""
 
 
 def _as_it_is(document: Document) -> Document:
@@ -318,15 +320,19 @@ class JsonDocumentStore:
             await self._disk.run(locked)
 
     async def _shelf(self, folder: Path) -> Shelf:
-        changing = self._changing.get(folder)
-        if changing is not None and time.time() < changing.next_expiry:
-            return changing
-        shelf = self._shelves.get(folder)
-        if shelf is not None and is_current(folder, shelf):
-            return shelf
-        shelf = await self._disk.run(look_at, folder, shelf, self._form, self._damages)
-        self._put(folder, shelf)
-        return shelf
+        for _ in range(LOOKS):
+            changing = self._changing.get(folder)
+            if changing is not None and time.time() < changing.next_expiry:
+                return changing
+            shelf = self._shelves.get(folder)
+            if shelf is not None and is_current(folder, shelf):
+                return shelf
+            if self._changing.get(folder) is None and self._shelves.get(folder) is shelf:
+                break
+        found = await self._disk.run(look_at, folder, shelf, self._form, self._damages)
+        if self._shelves.get(folder) is shelf:
+            self._put(folder, found)
+        return found
 
     @contextlib.contextmanager
     def _change(self, folder: Path) -> Iterator[Shelf]:
