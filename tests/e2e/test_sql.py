@@ -112,7 +112,7 @@ def with_entity() -> bytes:
         ("a.xlsx", b"a,b\n1,2\n", 415, "content is something else"),
         ("a.db", b"a,b\n1,2\n", 415, "content is something else"),
         ("a.csv", b"SQLite format 3\x00" + bytes(200), 415, "content is something else"),
-        ("bomb.xlsx", bomb(), 201, "unpacks"),
+        ("bomb.xlsx", bomb(), 201, "far too large"),
         ("entity.xlsx", with_entity(), 201, "entities"),
         ("empty.xlsx", b"PK\x03\x04 not really", 201, "damaged"),
         ("broken.db", b"SQLite format 3\x00" + bytes(4000), 201, "damaged"),
