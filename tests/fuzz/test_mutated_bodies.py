@@ -148,7 +148,7 @@ UPLOAD = {"filename": "a.txt", "bytes": 1, "purpose": "assistants", "mime_type":
 
 async def things(client: httpx.AsyncClient) -> dict[str, str]:
     """Something of each kind, where the kind exists."""
-    ids = {"name": "math_calc", "batch_id": "vsfb_x", "item_id": "msg_x"}
+    ids = {"name": "math_calc", "batch_id": "vsfb_x", "item_id": "msg_x", "number": "1"}
     chat = {"model": "hearth-builtin", "messages": [{"role": "user", "content": "hello"}], "store": True}
     told = (await client.post("/v1/chat/completions", json=chat)).json()
     ids |= {"completion_id": told["id"], "session_id": told["session_id"]}
@@ -166,7 +166,7 @@ async def things(client: httpx.AsyncClient) -> dict[str, str]:
     ):
         made = await client.post(path, json=body)
         ids[name] = made.json()["id"]
-    return ids
+    return {**ids, "collection_id": ids["vector_store_id"]}
 
 
 def known_fields(house: House) -> dict[str, list[str]]:
