@@ -140,3 +140,12 @@ class DocumentStore(Protocol):
         `files`: of these ids alone.
         """
         ...
+
+
+async def every_document(documents: DocumentStore, owner: Owner) -> list[Document]:
+    """All files of an owner, newest first."""
+    found, more = await documents.list_after(owner)
+    while more:
+        further, more = await documents.list_after(owner, after=found[-1].file_id)
+        found += further
+    return found

@@ -23,7 +23,7 @@ from backend.embeddings.port import Embedder
 from backend.models.documents import READING, Document, DocumentChunk, PageText
 from backend.models.errors import HearthError, NotFound, StorageFailed
 from backend.models.run import SERVER, Owner
-from backend.storage.document_store import DocumentStore
+from backend.storage.document_store import DocumentStore, every_document
 from backend.tasks.fitting import fitted
 from backend.tasks.ingest_index import EMBED_BATCH, STAGED, IndexLine, Renewal
 from backend.tasks.ingest_kinds import FileKinds
@@ -216,11 +216,7 @@ class Reindexer:
             return True
 
     async def _ready(self, owner: Owner) -> list[Document]:
-        documents, more = await self._documents.list_after(owner)
-        while more:
-            further, more = await self._documents.list_after(owner, after=documents[-1].file_id)
-            documents += further
-        return [one for one in documents if one.status == "ready"]
+        return [one for one in await every_document(self._documents, owner) if one.status == "ready"]
 
     async def _count(self, owner: Owner, file_id: str, count: int) -> None:
         """Keep how many chunks a document has now."""

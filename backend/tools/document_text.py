@@ -12,7 +12,7 @@ from backend.models.documents import Document, DocumentChunk, PageText
 from backend.models.run import Owner, RunContext
 from backend.models.tools import Source, ToolResult
 from backend.storage.collection_store import CollectionStore
-from backend.storage.document_store import DocumentStore
+from backend.storage.document_store import DocumentStore, every_document
 from backend.tools.collection_search import resolve, scope_of
 from backend.tools.port import BaseTool, ToolServices
 from backend.tools.retrieval_passages import title_of, url_of
@@ -29,7 +29,6 @@ MAX_PASSAGES = 90
 MAX_FILES = 20
 MAX_NAMES = 20
 MAX_NAME_CHARS = 100
-PAGE_SIZE = 200
 Homed = tuple[Owner, Document]
 """A document and whose it is: those of a shared collection are its owner's."""
 
@@ -131,22 +130,12 @@ class DocumentText(BaseTool):
         elif context.files is not None:
             allowed = {owner: context.files}
         else:
-            return [(owner, each) for each in await self._all(owner) if each.status == "ready"]
+            return [(owner, each) for each in await every_document(self._documents, owner) if each.status == "ready"]
         found: list[Homed] = []
         for home, ids in allowed.items():
             there = await self._documents.get_many(home, ids)
             found += [(home, each) for each in there.values() if each.status == "ready"]
         return sorted(found, key=lambda each: each[1].created_at, reverse=True)
-
-    async def _all(self, owner: Owner) -> list[Document]:
-        documents: list[Document] = []
-        page = 1
-        while True:
-            more, total = await self._documents.list_documents(owner, page=page, limit=PAGE_SIZE)
-            documents += more
-            if not more or len(documents) >= total:
-                return documents
-            page += 1
 
 
 def create(services: ToolServices) -> DocumentText:

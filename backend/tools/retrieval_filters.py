@@ -13,10 +13,9 @@ from backend.models.documents import Document
 from backend.models.errors import InvalidRequest, NotFound
 from backend.models.run import Owner
 from backend.storage.collection_store import CollectionStore
-from backend.storage.document_store import DocumentStore
+from backend.storage.document_store import DocumentStore, every_document
 from backend.tools.collection_search import Scope, resolve, scope_of
 
-PAGE_SIZE = 200
 MAX_NAMES = 10
 _KINDS = {
     "word": ("docx", "odt", "rtf"),
@@ -98,19 +97,13 @@ class Picker:
     async def _ready(self, owner: Owner, scope: Scope | None) -> list[Document]:
         if scope is None:
             # Of a long document the first pages can be found while the others are still read.
-            return [each for each in await self._all(owner) if each.status == "ready" or _has_begun(each)]
+            return [
+                each
+                for each in await every_document(self._documents, owner)
+                if each.status == "ready" or _has_begun(each)
+            ]
         homes = scope.by_owner
         return [each for home in homes for each in (await self._documents.get_many(home, homes[home])).values()]
-
-    async def _all(self, owner: Owner) -> list[Document]:
-        documents: list[Document] = []
-        page = 1
-        while True:
-            more, total = await self._documents.list_documents(owner, page=page, limit=PAGE_SIZE)
-            documents += more
-            if not more or len(documents) >= total:
-                return documents
-            page += 1
 
 
 def _named(kept: Sequence[Document], ready: Sequence[Document], names: Iterable[str]) -> list[Document]:
